@@ -1,0 +1,3 @@
+"""Pointsman decides whether, where and when every LLM query runs."""
+
+__version__ = "0.1.0"

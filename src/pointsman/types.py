@@ -1,0 +1,352 @@
+"""The words of Pointsman as types: values that never change once made.
+
+A request is described by what predictors may see (`Prompt`) and by what it needs (`Needs`). The
+table of predictions that every policy reads is `CostTable`: arrays of shape (R, E) for R requests
+and E endpoints. A decision is kept as one row of that table with the reasons beside it; words are
+built from it only when asked (`assign/explain.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+AUTO: Final = "auto"
+"""The model name that lets the policy choose."""
+
+UNASSIGNED: Final = -1
+"""Endpoint index of a request that waits."""
+
+
+class Modality(StrEnum):
+    """What kind of content a request carries or an endpoint reads."""
+
+    TEXT = "text"
+    IMAGE = "image"
+    AUDIO = "audio"
+
+
+class Api(StrEnum):
+    """Which OpenAI interface a request came through."""
+
+    CHAT = "chat"
+    COMPLETIONS = "completions"
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What predictors see of a request: never the whole history's text.
+
+    Attributes:
+        text: the last user turn (or the completion prompt).
+        system: the system prompt, of which predictors use features only.
+        history_turns: messages before the last user turn, without the system prompt.
+        history_bytes: their UTF-8 length.
+        total_bytes: UTF-8 length of everything that is sent, this turn included.
+    """
+
+    text: str
+    system: str = ""
+    history_turns: int = 0
+    history_bytes: int = 0
+    total_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What an endpoint must be able to do to serve a request (see `assign/eligibility.py`)."""
+
+    modalities: frozenset[Modality] = frozenset({Modality.TEXT})
+    tools: bool = False
+    response_format: str = "text"  # text | json_object | json_schema
+    logprobs: bool = False
+    n: int = 1
+    privacy: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What a caller cares about; any non-negative numbers, normalised to sum 1 by `normalised()`.
+
+    The names are those of the energy, time and correctness aware scheduler, plus price and carbon.
+    """
+
+    accuracy: float = 0.0
+    energy: float = 0.0
+    time: float = 0.0
+    price: float = 0.0
+    carbon: float = 0.0
+
+    def as_tuple(self) -> tuple[float, float, float, float, float]:
+        """The five weights in the order of `OBJECTIVES`."""
+        return (self.accuracy, self.energy, self.time, self.price, self.carbon)
+
+
+OBJECTIVES: Final = ("accuracy", "energy", "time", "price", "carbon")
+"""The order in which weights and score terms stand in arrays."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """Service class and deadlines, in seconds from arrival; None where there is none."""
+
+    service_class: str = "default"
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    e2e_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One query. `payload` is what the engine sends; no stage below the engines reads it."""
+
+    id: str
+    prompt: Prompt
+    max_tokens: int | None = None
+    model: str = AUTO
+    api: Api = Api.CHAT
+    needs: Needs = field(default_factory=Needs)
+    weights: Weights | None = None
+    slo: Slo = field(default_factory=Slo)
+    tenant: str = "default"
+    session: str | None = None
+    stream: bool = False
+    payload: Any = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an endpoint declares it can do; a need that is not declared excludes it."""
+
+    context_tokens: int | None = None  # prompt + max_tokens; None: not declared, not checked
+    max_output_tokens: int | None = None
+    modalities: frozenset[Modality] = frozenset({Modality.TEXT})
+    tools: bool = True
+    response_formats: frozenset[str] = frozenset({"text", "json_object", "json_schema"})
+    logprobs: bool = True
+    max_n: int = 1
+    privacy: frozenset[str] = frozenset()
+    apis: frozenset[Api] = frozenset({Api.CHAT, Api.COMPLETIONS})
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A model served somewhere, with capacity and prices.
+
+    Attributes:
+        name: unique; what metrics, headers and the log call it.
+        model: the public model name a caller may pin; several endpoints may share it.
+        upstream_model: the name sent to the server.
+        max_concurrent: L_j, the most requests outstanding at any instant.
+        usd_per_input_token, usd_per_output_token: dollars a token.
+    """
+
+    name: str
+    model: str
+    upstream_model: str = ""
+    max_concurrent: int = 4
+    usd_per_input_token: float = 0.0
+    usd_per_output_token: float = 0.0
+    capabilities: Capabilities = field(default_factory=Capabilities)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLoad:
+    """How busy an endpoint was at `observed_at_s` (the driver's clock)."""
+
+    queued: int = 0
+    running: int = 0
+    kv_use: float | None = None
+    observed_at_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A predicted quantity with its interval, as arrays of one shape.
+
+    `low` and `high` are NaN where the estimate has no interval (it then says so). `modelled` tells
+    that the quantity was never measured but follows from a model with stated constants.
+    """
+
+    value: Floats
+    low: Floats
+    high: Floats
+
+    @classmethod
+    def exact(cls, value: Floats) -> Estimate:
+        """A known quantity: the interval is the value."""
+        return cls(value, value, value)
+
+    @classmethod
+    def without_interval(cls, value: Floats) -> Estimate:
+        """An estimate that has no interval."""
+        none = np.full_like(value, np.nan)
+        return cls(value, none, none)
+
+    def row(self, index: int) -> Estimate:
+        """One request's estimates, shape (1, E)."""
+        take = slice(index, index + 1)
+        return Estimate(self.value[take], self.low[take], self.high[take])
+
+
+@dataclass(frozen=True, slots=True)
+class CostTable:
+    """Predictions for R requests on E endpoints; every array has shape (R, E).
+
+    Attributes:
+        endpoints: names, in column order.
+        input_tokens: tokens of the prompt in each endpoint's tokenizer.
+        quality: probability that the answer is right, in [0, 1].
+        output_tokens, time_s, energy_j, price_usd, carbon_g: for the whole request.
+        bypassed: a predictor failed or was late, so these are priors (invariant 9).
+    """
+
+    endpoints: tuple[str, ...]
+    input_tokens: Floats
+    quality: Estimate
+    output_tokens: Estimate
+    time_s: Estimate
+    energy_j: Estimate
+    price_usd: Estimate
+    carbon_g: Estimate
+    bypassed: bool = False
+
+    @property
+    def n_requests(self) -> int:
+        """R."""
+        return int(self.quality.value.shape[0])
+
+    def row(self, index: int) -> CostTable:
+        """The predictions of one request as a table with R = 1 (views, no copy)."""
+        return CostTable(
+            self.endpoints,
+            self.input_tokens[index : index + 1],
+            self.quality.row(index),
+            self.output_tokens.row(index),
+            self.time_s.row(index),
+            self.energy_j.row(index),
+            self.price_usd.row(index),
+            self.carbon_g.row(index),
+            self.bypassed,
+        )
+
+
+class Admission(StrEnum):
+    """Whether: what becomes of a request before an endpoint is chosen."""
+
+    RUN = "run"
+    SKIP = "skip"
+    DEFER = "defer"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """One admission with its reason; `until_s` is when a deferred request is looked at again."""
+
+    action: Admission
+    reason: str
+    until_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointView:
+    """What a policy may know of an endpoint's state: a snapshot, no more."""
+
+    name: str
+    queued: int
+    running: int
+    max_concurrent: int
+    healthy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Where: an endpoint for each of R requests.
+
+    Attributes:
+        endpoint_index: shape (R,), -1 where the request waits.
+        score: shape (R, E), lower is better; inf where the pair cannot run.
+        reason: one sentence a request, shown in headers and the log.
+    """
+
+    endpoint_index: NDArray[np.int64]
+    score: Floats
+    reason: tuple[str, ...]
+
+
+class Disposition(StrEnum):
+    """How a request ended."""
+
+    ANSWERED = "answered"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What really happened when a request ran; None where it was not measured.
+
+    Attributes:
+        input_tokens, output_tokens: from the server's `usage`.
+        cached_tokens: prompt tokens the server did not have to compute.
+        ttft_s: time to first token, from sending; e2e_s: to the last byte.
+        tpot_s: mean time per output token after the first.
+        energy_j: energy of this request, by the meter named in `meter`.
+        energy_modelled: True if it follows from CPU time and stated watts, not from a meter.
+        quality: in [0, 1], when a label is known.
+    """
+
+    request_id: str
+    endpoint: str
+    disposition: Disposition
+    reason: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    e2e_s: float | None = None
+    queue_s: float | None = None
+    energy_j: float | None = None
+    energy_modelled: bool | None = None
+    meter: str | None = None
+    price_usd: float | None = None
+    quality: float | None = None
+    finish_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision, kept as arrays: enough to explain it later, cheap to make.
+
+    Attributes:
+        table: the predictions it was made from, R = 1.
+        excluded: endpoint name -> why a hard filter took it out.
+        score: shape (E,).
+        endpoint: the chosen one, or None.
+    """
+
+    request_id: str
+    at_s: float
+    action: Admission
+    reason: str
+    policy: str
+    table: CostTable
+    excluded: Mapping[str, str]
+    score: Floats
+    endpoint: str | None
+    weights: Weights | None = None
+
+
+EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
