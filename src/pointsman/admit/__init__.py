@@ -1,1 +1,1 @@
-
+"""Whether a request runs."""

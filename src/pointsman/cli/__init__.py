@@ -1,1 +1,1 @@
-
+"""The command line: words in, objects from `build.py`, tables out."""

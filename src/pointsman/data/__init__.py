@@ -1,1 +1,1 @@
-
+"""Tables, importers and the shipped questions."""

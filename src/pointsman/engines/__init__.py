@@ -1,1 +1,1 @@
-
+"""The outside world: endpoints over HTTP and the embedded fleet."""

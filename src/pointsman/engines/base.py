@@ -40,6 +40,24 @@ class Usage:
     status: int = 200
 
 
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits on an endpoint's silence, in seconds.
+
+    Attributes:
+        connect_s: to open the connection.
+        first_byte_s: from sending to the first byte of the answer; an answer that is not streamed
+            sends its first byte when it is complete.
+        between_chunks_s: longest silence after the first byte (a stalled stream).
+        total_s: the whole request.
+    """
+
+    connect_s: float = 5.0
+    first_byte_s: float = 300.0
+    between_chunks_s: float = 60.0
+    total_s: float = 900.0
+
+
 class Engine(Protocol):
     """Runs requests on one endpoint."""
 

@@ -1,1 +1,1 @@
-
+"""The OpenAI-compatible gateway: sockets around the scheduler."""

@@ -1,1 +1,1 @@
-
+"""Energy meters and carbon intensity."""

@@ -1,1 +1,1 @@
-
+"""Every measure of quality of a prediction, once."""

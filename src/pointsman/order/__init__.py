@@ -1,1 +1,1 @@
-
+"""When a request runs."""

@@ -1,1 +1,1 @@
-
+"""What a request will cost and give, before it runs."""

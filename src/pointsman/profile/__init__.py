@@ -1,1 +1,1 @@
-
+"""Profiling: run prompts on endpoints and measure."""

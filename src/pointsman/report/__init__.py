@@ -1,1 +1,1 @@
-
+"""Reports and plots, for people."""

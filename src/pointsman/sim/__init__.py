@@ -1,1 +1,1 @@
-
+"""The simulator: virtual time around the scheduler."""

@@ -1,1 +1,1 @@
-
+"""The decision log."""
