@@ -1,0 +1,103 @@
+"""Child processes that may outlive the process that started them.
+
+A pid alone proves nothing: the number is used again. A process is ours only if it still runs the
+command line we gave it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from pointsman.errors import InternalError, MissingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+KILL_AFTER_S = 10.0
+
+
+def spawn(module: str, arguments: Sequence[str], log: Path) -> tuple[int, tuple[str, ...]]:
+    """Start `python -m module arguments` with its output appended to `log`.
+
+    Returns: the pid and the whole command line, by which `alive` knows it again.
+    """
+    command = (sys.executable, "-m", module, *arguments)
+    opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        # subprocess.Popen warns when it is dropped while its child runs, which is the purpose here.
+        pid = os.posix_spawn(
+            sys.executable,
+            command,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, opened, 1),
+                (os.POSIX_SPAWN_DUP2, opened, 2),
+            ],
+        )
+    finally:
+        os.close(opened)
+    return pid, command
+
+
+def alive(pid: int, command: Sequence[str]) -> bool:
+    """Whether `pid` still runs `command`; a process that has ended or another one does not count."""
+    return _find(pid, command) is not None
+
+
+def stop(pid: int, command: Sequence[str], *, kill_after_s: float = KILL_AFTER_S) -> None:
+    """End the process by SIGTERM, then SIGKILL; returns when it is gone. Others are never touched.
+
+    Raises: InternalError if it survives SIGKILL for `kill_after_s`.
+    """
+    psutil = import_psutil()
+    process = _find(pid, command)
+    if process is None:
+        return
+    try:
+        process.terminate()
+        process.wait(kill_after_s)
+    except psutil.TimeoutExpired:
+        _kill(process, kill_after_s)
+    except psutil.NoSuchProcess:
+        return
+
+
+def import_psutil() -> Any:
+    """The psutil module. Raises MissingError naming the extra when it is not installed."""
+    try:
+        import psutil
+    except ImportError as error:
+        raise MissingError(
+            "the embedded fleet needs the packages xllamacpp and psutil",
+            remedy="Install them: pip install 'pointsman[fleet]'",
+        ) from error
+    return psutil
+
+
+def _kill(process: Any, wait_s: float) -> None:
+    psutil = import_psutil()
+    try:
+        process.kill()
+        process.wait(wait_s)
+    except psutil.NoSuchProcess:
+        return
+    except psutil.TimeoutExpired as error:
+        raise InternalError(f"process {process.pid} survived SIGKILL for {wait_s} s") from error
+
+
+def _find(pid: int, command: Sequence[str]) -> Any | None:
+    """The psutil process with that pid and command line, if it runs; reaps it if it was our child."""
+    psutil = import_psutil()
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            process.wait(0)
+            return None
+        # The first word may differ: an interpreter's launcher replaces itself.
+        return process if process.cmdline()[1:] == list(command[1:]) else None
+    except (psutil.NoSuchProcess, psutil.TimeoutExpired, psutil.AccessDenied):
+        return None
