@@ -121,9 +121,7 @@ class OpenAIEngine:
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
-            limits = aiohttp.ClientTimeout(
-                total=None, sock_connect=self._timeouts.connect_s, sock_read=self._timeouts.between_chunks_s
-            )
+            limits = aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s)
             # The scheduler bounds what is outstanding, so the pool must not queue a second time.
             self._session = aiohttp.ClientSession(
                 timeout=limits, connector=aiohttp.TCPConnector(limit=0), auto_decompress=True
@@ -135,14 +133,12 @@ class OpenAIEngine:
         body, asked = upstream_body(request.payload, self._model, stream=request.stream)
         progress = _Progress(time.monotonic(), asked_for_usage=asked)
         try:
-            async with asyncio.timeout(self._timeouts.total_s):
-                response = await self._send(_PATHS[request.api], body)
-                async with response:
-                    await self._check_status(response)
-                    pieces = self._stream(response, progress) if request.stream else self._whole(response, progress)
-                    async for piece in pieces:
-                        progress.started = True
-                        yield piece
+            async with await self._send(_PATHS[request.api], body) as response:
+                await self._check_status(response, progress)
+                pieces = self._stream(response, progress) if request.stream else self._whole(response, progress)
+                async for piece in pieces:
+                    progress.started = True
+                    yield piece
         except (TimeoutError, aiohttp.ServerTimeoutError) as error:
             waited_s = time.monotonic() - progress.sent_at_s
             raise EngineTimeout(
@@ -169,14 +165,18 @@ class OpenAIEngine:
         yield progress.usage(time.monotonic())
 
     async def _send(self, path: str, body: bytes) -> aiohttp.ClientResponse:
-        # While the answer has not begun, first_byte_s is the limit, not the limit between chunks.
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s, sock_read=None)
-        async with asyncio.timeout(self._timeouts.first_byte_s):
-            return await self._open().post(self._base_url + path, data=body, headers=self._headers, timeout=limits)
+        async with asyncio.timeout(min(self._timeouts.first_byte_s, self._timeouts.total_s)):
+            return await self._open().post(self._base_url + path, data=body, headers=self._headers)
 
-    async def _check_status(self, response: aiohttp.ClientResponse) -> None:
+    async def _read(self, response: aiohttp.ClientResponse, progress: _Progress) -> bytes:
+        """The next bytes, or empty at the end; the limits never span a `yield`."""
+        left_s = progress.sent_at_s + self._timeouts.total_s - time.monotonic()
+        async with asyncio.timeout(min(self._timeouts.between_chunks_s, left_s)):
+            return await response.content.readany()
+
+    async def _check_status(self, response: aiohttp.ClientResponse, progress: _Progress) -> None:
         if response.status != _OK:
-            said = await self._read_at_most(response, _MAX_ERROR_BYTES)
+            said = await self._read_at_most(response, _MAX_ERROR_BYTES, progress)
             raise EngineRejected(
                 f"endpoint {self.name} answered with status {response.status}",
                 endpoint=self.name,
@@ -184,10 +184,10 @@ class OpenAIEngine:
                 body=said,
             )
 
-    async def _read_at_most(self, response: aiohttp.ClientResponse, limit: int) -> bytes:
+    async def _read_at_most(self, response: aiohttp.ClientResponse, limit: int, progress: _Progress) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while part := await asyncio.wait_for(response.content.readany(), self._timeouts.between_chunks_s):
+        while part := await self._read(response, progress):
             size += len(part)
             if size > limit:
                 raise EngineGarbage(
@@ -197,14 +197,14 @@ class OpenAIEngine:
         return b"".join(parts)
 
     async def _whole(self, response: aiohttp.ClientResponse, progress: _Progress) -> AsyncIterator[Chunk]:
-        body = await self._read_at_most(response, MAX_ANSWER_BYTES)
+        body = await self._read_at_most(response, MAX_ANSWER_BYTES, progress)
         progress.answer = self._decode(body, progress)
         progress.finish_reason = progress.answer.finish_reason()
         yield Chunk(body, first_token=True)
 
     async def _stream(self, response: aiohttp.ClientResponse, progress: _Progress) -> AsyncIterator[Chunk]:
         splitter = EventSplitter()
-        while data := await asyncio.wait_for(response.content.readany(), self._timeouts.between_chunks_s):
+        while data := await self._read(response, progress):
             try:
                 events = list(splitter.feed(data))
             except ValueError as error:
