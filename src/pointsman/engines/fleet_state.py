@@ -1,22 +1,18 @@
 """What is known about running fleet models, kept in a file so that every process sees the same.
 
-`state.json` in the state directory holds one record a model. It is read and written only under a
-lock on `lock` beside it, so two `up` at once can't start a model twice.
+`state.json` in the state directory holds one record a model. It is replaced whole and written only
+under the lock on `lock` beside it, so that two `up` at once can't start a model twice.
 """
 
 from __future__ import annotations
 
-import fcntl
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import msgspec
 
+from pointsman.engines.locks import locked
 from pointsman.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 
 class FleetRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,34 +45,42 @@ class FleetRecord(msgspec.Struct, frozen=True, kw_only=True):
         return int(self.base_url.rsplit(":", 1)[1]) if self.base_url else 0
 
 
-@contextmanager
-def locked(state_dir: Path) -> Iterator[None]:
-    """Hold the state directory's lock; waits for another process that holds it."""
-    state_dir.mkdir(parents=True, exist_ok=True)
-    with (state_dir / "lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+class FleetState:
+    """The state directory: the records, their lock, and each model's log and address file."""
 
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
 
-def load(state_dir: Path) -> list[FleetRecord]:
-    """The records, in the order in which they were started; none if there is no file.
+    def locked(self) -> AbstractContextManager[None]:
+        """Hold the directory's lock; waits for another process that holds it."""
+        return locked(self.folder / "lock")
 
-    Raises: DataError if the file can't be read as one of ours.
-    """
-    path = state_dir / "state.json"
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=list[FleetRecord])
-    except FileNotFoundError:
-        return []
-    except msgspec.DecodeError as error:
-        raise DataError(
-            f"{path} is not a fleet state file: {error}",
-            remedy="Stop leftover `pointsman.engines.llama_server` processes and delete the file",
-        ) from error
+    def log(self, name: str) -> Path:
+        """Where a model's output goes."""
+        return self.folder / f"{name}.log"
 
+    def address_file(self, name: str) -> Path:
+        """Where a model's process writes its base URL when it is ready."""
+        return self.folder / f"{name}.address"
 
-def save(state_dir: Path, records: Iterable[FleetRecord]) -> None:
-    """Replace the records in one step."""
-    partial = state_dir / "state.partial"
-    partial.write_bytes(msgspec.json.format(msgspec.json.encode(list(records))))
-    partial.replace(state_dir / "state.json")
+    def load(self) -> list[FleetRecord]:
+        """The records, in the order in which they were started; none if there is no file.
+
+        Raises: DataError if the file can't be read as one of ours.
+        """
+        path = self.folder / "state.json"
+        try:
+            return msgspec.json.decode(path.read_bytes(), type=list[FleetRecord])
+        except FileNotFoundError:
+            return []
+        except msgspec.DecodeError as error:
+            raise DataError(
+                f"{path} is not a fleet state file: {error}",
+                remedy="Stop leftover `pointsman.engines.llama_server` processes and delete the file",
+            ) from error
+
+    def save(self, records: list[FleetRecord]) -> None:
+        """Replace the records in one step. Needs the lock."""
+        partial = self.folder / "state.partial"
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(records)))
+        partial.replace(self.folder / "state.json")

@@ -1,8 +1,8 @@
 """One llama.cpp server in a process of its own: `python -m pointsman.engines.llama_server --help`.
 
 The process loads one GGUF file, speaks OpenAI on 127.0.0.1 only, and writes its address to a file
-once it answers (port 0 lets the system choose). SIGTERM ends it at once. It lives in a session of
-its own, or with `--parent-pid` only as long as that process does.
+once it answers (port 0 lets the system choose). SIGTERM ends it at once. It has a session of its own
+and outlives the process that started it, unless `--parent-pid` ties it to that one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,8 +53,9 @@ class ServerOptions:
 
     def arguments(self) -> list[str]:
         """The command line from which `parse` makes these options again."""
-        words = [f"--{name.replace('_', '-')}={getattr(self, name)}" for name in self.__slots__]
-        return [word for word in words if not word.endswith("=None")]
+        return [
+            f"--{name.replace('_', '-')}={value}" for name, value in asdict(self).items() if value is not None
+        ]
 
 
 def parse(arguments: Sequence[str] | None = None) -> ServerOptions:
@@ -119,7 +120,7 @@ def serve(options: ServerOptions) -> None:
 def main() -> None:
     """Run one server from the command line."""
     options = parse()
-    if options.parent_pid is None and os.getpgrp() != os.getpid():
+    if os.getpgrp() != os.getpid():
         os.setsid()  # a terminal that closes, or its Ctrl-C, does not reach the fleet
     serve(options)
 
