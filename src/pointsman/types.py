@@ -277,11 +277,13 @@ class Assignment:
         endpoint_index: shape (R,), -1 where the request waits.
         score: shape (R, E), lower is better; inf where the pair cannot run.
         reason: one sentence a request, shown in headers and the log.
+        weights: those used for each request, or empty where the policy uses none.
     """
 
     endpoint_index: NDArray[np.int64]
     score: Floats
     reason: tuple[str, ...]
+    weights: tuple[Weights, ...] = ()
 
 
 class Disposition(StrEnum):
@@ -328,13 +330,14 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One decision, kept as arrays: enough to explain it later, cheap to make.
+    """One decision, kept as references to arrays: enough to explain it later, cheap to make.
 
     Attributes:
-        table: the predictions it was made from, R = 1.
+        table, index: the predictions it was made from are row `index` of `table`.
         excluded: endpoint name -> why a hard filter took it out.
-        score: shape (E,).
+        score: shape (E,), lower is better; None where no policy scored.
         endpoint: the chosen one, or None.
+        weights: those the policy used, or None where it uses none.
     """
 
     request_id: str
@@ -343,10 +346,16 @@ class Decision:
     reason: str
     policy: str
     table: CostTable
+    index: int
     excluded: Mapping[str, str]
-    score: Floats
+    score: Floats | None
     endpoint: str | None
     weights: Weights | None = None
+
+    @property
+    def predictions(self) -> CostTable:
+        """The predictions of this request, R = 1."""
+        return self.table.row(self.index)
 
 
 EMPTY: Final[Mapping[str, str]] = MappingProxyType({})

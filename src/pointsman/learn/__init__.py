@@ -1,1 +1,0 @@
-"""What served requests teach the predictors."""

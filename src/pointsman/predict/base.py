@@ -1,0 +1,49 @@
+"""A predictor says, before a request runs, what it will cost and give on every endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from pointsman.types import CostTable, Floats, Outcome, Request
+
+
+class Predictor(Protocol):
+    """Predicts for a batch of requests, over a fixed list of endpoints."""
+
+    name: str
+
+    def predict(self, requests: Sequence[Request], running: Sequence[int]) -> CostTable:
+        """Predict for R requests.
+
+        Args:
+            requests: R of them; R = 1 gives the same numbers as any batch that holds the request.
+            running: requests outstanding now on each endpoint, shape (E,); time depends on it.
+
+        Returns: arrays of shape (R, E), finite, times and energies above 0. Changes nothing.
+        """
+        ...
+
+
+class Learner(Protocol):
+    """Learns from what came back. Labels may come late or never."""
+
+    def learn(self, outcomes: Sequence[Outcome]) -> None:
+        """Take in outcomes; values that are None or not finite are passed over."""
+        ...
+
+
+class CostModel(Protocol):
+    """Time or energy of one request from its token counts; the static part of a prediction.
+
+    Attributes:
+        name: `ols` or `shape`.
+        coefficients: as fitted, in the order of `terms`.
+    """
+
+    name: str
+    coefficients: Floats
+
+    def predict(self, input_tokens: Floats, output_tokens: Floats) -> Floats:
+        """Seconds or joules for arrays of one shape; changes nothing."""
+        ...
