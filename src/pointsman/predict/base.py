@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from pointsman.types import CostTable, Floats, Outcome, Request
+from pointsman.types import CostTable, Floats, Request
 
 
 class Predictor(Protocol):
@@ -22,14 +22,6 @@ class Predictor(Protocol):
 
         Returns: arrays of shape (R, E), finite, times and energies above 0. Changes nothing.
         """
-        ...
-
-
-class Learner(Protocol):
-    """Learns from what came back. Labels may come late or never."""
-
-    def learn(self, outcomes: Sequence[Outcome]) -> None:
-        """Take in outcomes; values that are None or not finite are passed over."""
         ...
 
 

@@ -1,0 +1,1 @@
+"""What served requests teach the predictors."""
