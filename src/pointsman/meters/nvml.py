@@ -95,12 +95,12 @@ def zeus_gpus() -> Gpus:
         from zeus.device.gpu import NVIDIAGPUs, get_gpus
         from zeus.exception import ZeusBaseError
     except ImportError as error:
-        raise MissingError("Zeus is not installed, so no GPU energy can be read", remedy=INSTALL) from error
+        raise MissingError(f"Zeus can't be loaded: {error}", remedy=INSTALL) from error
     try:
         gpus = get_gpus()
     except (ZeusBaseError, ImportError, ValueError) as error:
         raise MissingError(
-            f"Zeus can read no GPU: {error}",
+            f"Zeus can read no GPU: {str(error).rstrip('.')}",
             remedy="Check the driver with nvidia-smi and CUDA_VISIBLE_DEVICES",
         ) from error
     if not isinstance(gpus, NVIDIAGPUs):
