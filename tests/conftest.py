@@ -1,0 +1,27 @@
+"""Fixtures that several kinds of tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The shared data sets, or a skip that says where they were looked for.
+
+    `POINTSMAN_DATA` names the folder; else it lies beside the checkout as `../shared/data`. A folder
+    named by the variable must be there: then its absence is a failure, not a skip.
+    """
+    named = os.environ.get("POINTSMAN_DATA")
+    path = Path(named) if named else _CHECKOUT.parent / "shared" / "data"
+    if (path / "profiles").is_dir():
+        return path
+    message = f"no shared data at {path}; set POINTSMAN_DATA to its folder"
+    if named:
+        pytest.fail(message)
+    pytest.skip(message)
