@@ -192,10 +192,9 @@ class Estimate:
         none = np.full_like(value, np.nan)
         return cls(value, none, none)
 
-    def row(self, index: int) -> Estimate:
-        """One request's estimates, shape (1, E)."""
-        take = slice(index, index + 1)
-        return Estimate(self.value[take], self.low[take], self.high[take])
+    def take(self, rows: slice | NDArray[np.int64]) -> Estimate:
+        """The estimates of some requests, in that order."""
+        return Estimate(self.value[rows], self.low[rows], self.high[rows])
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +226,19 @@ class CostTable:
 
     def row(self, index: int) -> CostTable:
         """The predictions of one request as a table with R = 1 (views, no copy)."""
+        return self.take(slice(index, index + 1))
+
+    def take(self, rows: slice | NDArray[np.int64]) -> CostTable:
+        """The predictions of some requests, in that order."""
         return CostTable(
             self.endpoints,
-            self.input_tokens[index : index + 1],
-            self.quality.row(index),
-            self.output_tokens.row(index),
-            self.time_s.row(index),
-            self.energy_j.row(index),
-            self.price_usd.row(index),
-            self.carbon_g.row(index),
+            self.input_tokens[rows],
+            self.quality.take(rows),
+            self.output_tokens.take(rows),
+            self.time_s.take(rows),
+            self.energy_j.take(rows),
+            self.price_usd.take(rows),
+            self.carbon_g.take(rows),
             self.bypassed,
         )
 

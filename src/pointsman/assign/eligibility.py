@@ -1,0 +1,105 @@
+"""The hard filter before every policy: which endpoints can serve a request at all.
+
+A pair passes when the endpoint declares everything the request needs. The common case, plain text
+without special needs, costs one comparison of arrays; reasons are only written for pairs that fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from pointsman.types import AUTO, EMPTY, Api, Bools, Endpoint, Floats, Needs, Request
+
+_PLAIN: Final = Needs()
+
+
+class Eligibility:
+    """Precomputed limits of a fixed list of E endpoints."""
+
+    def __init__(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = tuple(endpoints)
+        self._context = np.array(
+            [np.inf if (c := e.capabilities.context_tokens) is None else c for e in endpoints], dtype=float
+        )
+        self._max_output = np.array(
+            [np.inf if (m := e.capabilities.max_output_tokens) is None else m for e in endpoints], dtype=float
+        )
+        self._serves_api = {
+            api: all(api in endpoint.capabilities.apis for endpoint in endpoints) for api in Api
+        }
+
+    def filter(
+        self, requests: Sequence[Request], input_tokens: Floats, closed: Sequence[str | None]
+    ) -> tuple[Bools, list[Mapping[str, str]]]:
+        """Which pairs can run, and why the others can't.
+
+        Args:
+            requests: R of them.
+            input_tokens: predicted prompt tokens, shape (R, E).
+            closed: for each endpoint None, or why it takes nothing now.
+
+        Returns: a mask of shape (R, E), and for each request a map from endpoint name to the reason.
+        """
+        asked = np.array([[0 if r.max_tokens is None else r.max_tokens] for r in requests], dtype=float)
+        mask = (input_tokens + asked <= self._context) & (asked <= self._max_output)
+        fine = mask.all(axis=1).tolist()
+        all_open = not any(closed)
+        excluded: list[Mapping[str, str]] = []
+        for index, request in enumerate(requests):
+            if (
+                fine[index]
+                and all_open
+                and request.model == AUTO
+                and (request.needs is _PLAIN or request.needs == _PLAIN)
+                and self._serves_api[request.api]
+            ):
+                excluded.append(EMPTY)
+                continue
+            reasons: dict[str, str] = {}
+            for e, endpoint in enumerate(self._endpoints):
+                # A lasting reason is named before a passing one.
+                reason = next(self._why_not(request, e, float(input_tokens[index, e])), closed[e])
+                if reason:
+                    reasons[endpoint.name] = reason
+            mask[index] = [endpoint.name not in reasons for endpoint in self._endpoints]
+            excluded.append(reasons)
+        return mask, excluded
+
+    def _why_not(self, request: Request, e: int, input_tokens: float) -> Iterator[str]:
+        """Why endpoint `e` can't serve the request; nothing if it can."""
+        endpoint, needs = self._endpoints[e], request.needs
+        can = endpoint.capabilities
+        asked = request.max_tokens or 0
+        if request.model not in (AUTO, endpoint.model):
+            yield f"the request names model {request.model}"
+        if missing := needs.privacy - can.privacy:
+            yield f"it lacks the privacy tag {', '.join(sorted(missing))}"
+        if request.api not in can.apis:
+            yield f"it does not serve {request.api}"
+        if unread := needs.modalities - can.modalities:
+            yield f"it does not read {', '.join(sorted(unread))}"
+        if needs.tools and not can.tools:
+            yield "it does not call tools"
+        if needs.response_format not in can.response_formats:
+            yield f"it does not give response_format {needs.response_format}"
+        if needs.logprobs and not can.logprobs:
+            yield "it does not give logprobs"
+        if needs.n > can.max_n:
+            yield f"it gives at most n = {can.max_n}, and {needs.n} were asked for"
+        if input_tokens + asked > self._context[e]:
+            limit = f"its context of {self._context[e]:.0f}"
+            yield f"about {input_tokens:.0f} prompt tokens + max_tokens {asked} exceed {limit}"
+        if asked > self._max_output[e]:
+            yield f"max_tokens {asked} exceeds its limit of {self._max_output[e]:.0f}"
+
+
+def refusal(excluded: Mapping[str, str]) -> str:
+    """One sentence for a request that no endpoint can serve: every endpoint with its reason."""
+    if not excluded:
+        return "no endpoint is configured"
+    return "no endpoint can serve this request: " + "; ".join(
+        f"{name}: {why}" for name, why in excluded.items()
+    )

@@ -1,0 +1,133 @@
+"""A request's life as one table, and the ledger that holds every request to it.
+
+    (new) --arrive--> PREDICTING --queue--> QUEUED --dispatch--> RUNNING --answer--> ANSWERED
+                          |   ^               |  ^                  `------fail----> FAILED
+                          |   `--- defer ---> DEFERRED (looked at again when its timer wakes)
+                          |                   `--queue--> QUEUED (its endpoint went away)
+                          `--skip--> SKIPPED    `--refuse--> REFUSED    `--fail--> FAILED (cancelled)
+
+A move that the table does not hold raises `IllegalTransition` and changes nothing. A request leaves
+the ledger when it ends; only its count stays, so memory follows what is alive.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from pointsman.errors import IllegalTransition
+from pointsman.types import Decision, Disposition, Request
+
+
+class State(StrEnum):
+    """Where a living request is."""
+
+    PREDICTING = "predicting"
+    DEFERRED = "deferred"
+    QUEUED = "queued"
+    RUNNING = "running"
+
+
+class Move(StrEnum):
+    """What can happen to it."""
+
+    DEFER = "defer"
+    QUEUE = "queue"
+    DISPATCH = "dispatch"
+    ANSWER = "answer"
+    SKIP = "skip"
+    REFUSE = "refuse"
+    FAIL = "fail"
+
+
+_DECIDED: Final = {
+    Move.DEFER: State.DEFERRED,
+    Move.QUEUE: State.QUEUED,
+    Move.SKIP: Disposition.SKIPPED,
+    Move.REFUSE: Disposition.REFUSED,
+    Move.FAIL: Disposition.FAILED,
+}
+TRANSITIONS: Final[dict[State, dict[Move, State | Disposition]]] = {
+    State.PREDICTING: _DECIDED,
+    State.DEFERRED: _DECIDED,
+    State.QUEUED: {**_DECIDED, Move.DISPATCH: State.RUNNING},
+    State.RUNNING: {Move.ANSWER: Disposition.ANSWERED, Move.FAIL: Disposition.FAILED},
+}
+
+
+@dataclass(slots=True)
+class Entry:
+    """One living request. Only the ledger changes `state`; the scheduler keeps the rest here.
+
+    Attributes:
+        seq: order of arrival, from 0.
+        arrived_s, dispatched_s: the driver's times.
+        decision: the last one; None until predictions came.
+        endpoint: index of the endpoint whose queue or slot it holds, else -1.
+        aborting: its caller went away while it ran.
+    """
+
+    request: Request
+    seq: int
+    arrived_s: float
+    state: State = State.PREDICTING
+    decision: Decision | None = None
+    endpoint: int = -1
+    dispatched_s: float | None = None
+    aborting: bool = False
+
+
+class Ledger:
+    """Every request's lifecycle; the scheduler's only mutable state beside its queues."""
+
+    def __init__(self) -> None:
+        self._alive: dict[str, Entry] = {}
+        self._arrivals = 0
+        self.ended: Counter[Disposition] = Counter()
+
+    def __len__(self) -> int:
+        """How many requests are alive."""
+        return len(self._alive)
+
+    @property
+    def arrivals(self) -> int:
+        """How many requests ever arrived; equals those alive plus those ended."""
+        return self._arrivals
+
+    def get(self, request_id: str) -> Entry | None:
+        """The entry of a living request, else None."""
+        return self._alive.get(request_id)
+
+    def entry(self, request_id: str) -> Entry:
+        """The entry of a living request. Raises IllegalTransition if there is none."""
+        entry = self._alive.get(request_id)
+        if entry is None:
+            raise IllegalTransition(f"request {request_id!r} is not alive: it never arrived, or it has ended")
+        return entry
+
+    def arrive(self, request: Request, now: float) -> Entry:
+        """Take in a new request. Raises IllegalTransition if its id is alive."""
+        if request.id in self._alive:
+            raise IllegalTransition(
+                f"request {request.id!r} arrived twice; ids of living requests are unique"
+            )
+        entry = Entry(request, self._arrivals, now)
+        self._arrivals += 1
+        self._alive[request.id] = entry
+        return entry
+
+    def move(self, entry: Entry, move: Move) -> None:
+        """Make a move of the table. Raises IllegalTransition, with nothing changed, if there is none."""
+        target = TRANSITIONS[entry.state].get(move)
+        if target is None:
+            raise IllegalTransition(
+                f"request {entry.request.id!r} is {entry.state} and can't {move}; "
+                f"it can {', '.join(TRANSITIONS[entry.state])}"
+            )
+        if isinstance(target, State):
+            entry.state = target
+        else:
+            del self._alive[entry.request.id]
+            self.ended[target] += 1
