@@ -15,6 +15,7 @@ import json
 import os
 import resource
 import sys
+import types
 from typing import Any, Final, NoReturn
 
 NOBODY: Final = 65534
@@ -119,7 +120,9 @@ def import_named_modules(code: ast.Module) -> None:
 
 def run(code: ast.Module, function: str, tests: list[str]) -> tuple[int, str]:
     """Run the code, then the asserts until one fails; (how many held, what went wrong)."""
-    namespace: dict[str, Any] = {"__name__": "answer"}
+    module = types.ModuleType("answer")
+    sys.modules[module.__name__] = module  # where dataclasses look for the annotations' names
+    namespace = vars(module)
     exec(compile(code, "answer", "exec"), namespace)  # noqa: S102 - what this process is for
     if not callable(namespace.get(function)):
         return 0, f"no function {function!r} is defined"
