@@ -1,0 +1,52 @@
+"""Configuration: a YAML file into frozen, typed settings, and back with its credentials masked.
+
+    config = load_config(Path("config.yaml"), os.environ)
+    print(render_config(config))
+
+`tree` reads YAML with line numbers; `parse` makes typed values; `schema` holds the settings; `entries` and
+`models` read LiteLLM's `model_list`; `load` joins them; `show` writes them out.
+"""
+
+from pointsman.config.energy import EnergyConfig, MeterConfig
+from pointsman.config.load import load_config
+from pointsman.config.problem import ConfigProblems, Problem
+from pointsman.config.schema import (
+    POLICIES,
+    AdmissionConfig,
+    Config,
+    EndpointConfig,
+    FleetConfig,
+    FleetModelConfig,
+    LogConfig,
+    OrderConfig,
+    PolicyConfig,
+    ServerConfig,
+    Settings,
+    TimeoutsConfig,
+)
+from pointsman.config.secret import Secret, mask_text, mask_url
+from pointsman.config.show import render_config
+
+__all__ = [
+    "POLICIES",
+    "AdmissionConfig",
+    "Config",
+    "ConfigProblems",
+    "EndpointConfig",
+    "EnergyConfig",
+    "FleetConfig",
+    "FleetModelConfig",
+    "LogConfig",
+    "MeterConfig",
+    "OrderConfig",
+    "PolicyConfig",
+    "Problem",
+    "Secret",
+    "ServerConfig",
+    "Settings",
+    "TimeoutsConfig",
+    "load_config",
+    "mask_text",
+    "mask_url",
+    "render_config",
+]

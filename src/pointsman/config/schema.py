@@ -1,0 +1,278 @@
+"""The settings, their defaults and their limits.
+
+`Settings` is the section `pointsman:` of the file; what LiteLLM calls `model_list` becomes
+`Config.endpoints`. Everything is frozen: a changed configuration is another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pointsman.config.energy import EnergyConfig, read_energy
+from pointsman.config.parse import (
+    flag,
+    integer,
+    keyed,
+    many,
+    names,
+    number,
+    one_of,
+    optional,
+    path,
+    required,
+    section,
+    setting,
+    shorthand,
+    text,
+)
+from pointsman.config.problem import Problem
+from pointsman.config.secret import Secret
+from pointsman.config.tree import Node
+from pointsman.types import Endpoint, Slo, Weights
+
+POLICIES: Final = ("random", "single", "weighted")
+"""The policies of this package; plugins add theirs (see `load_config`)."""
+
+MAX_SECONDS: Final = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class TimeoutsConfig:
+    """Limits on an endpoint's silence; an endpoint's own `timeout` replaces `total_s`."""
+
+    connect_s: float = setting(5.0, number(0, MAX_SECONDS, above=True), "seconds to open a connection")
+    first_byte_s: float = setting(
+        300.0, number(0, MAX_SECONDS, above=True), "seconds to the first byte of an answer"
+    )
+    between_chunks_s: float = setting(
+        60.0, number(0, MAX_SECONDS, above=True), "longest silence within an answer, s"
+    )
+    total_s: float = setting(900.0, number(0, MAX_SECONDS, above=True), "seconds for a whole request")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Where the gateway listens and how much it takes in."""
+
+    host: str = setting("127.0.0.1", text, "address to listen on; 0.0.0.0 opens it to the network")
+    port: int = setting(8080, integer(0, 65535), "port to listen on; 0 takes any free one")
+    max_body_bytes: int = setting(10 * 2**20, integer(1024, 2**30), "largest request body (10 MiB)")
+    max_queue: int = setting(
+        256, integer(0), "most requests that wait at one endpoint; more are refused (429)"
+    )
+
+
+def _weights(node: Node) -> Weights:
+    made = _plain_weights(node)
+    if sum(made.as_tuple()) <= 0:
+        raise node.refused("the weights sum to 0", "Give at least one weight above 0")
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _WeightsRead:
+    """`pointsman.types.Weights` as it is read."""
+
+    accuracy: float = setting(0.0, number(), "weight of being right")
+    energy: float = setting(0.0, number(), "weight of joules")
+    time: float = setting(0.0, number(), "weight of seconds")
+    price: float = setting(0.0, number(), "weight of dollars")
+    carbon: float = setting(0.0, number(), "weight of grams of CO2e")
+
+
+def _plain_weights(node: Node) -> Weights:
+    read = section(_WeightsRead)(node)
+    return Weights(read.accuracy, read.energy, read.time, read.price, read.carbon)
+
+
+def _check_policy(policy: PolicyConfig, node: Node) -> Iterator[Problem]:
+    if policy.name == "single" and policy.model is None:
+        yield node.problem(
+            "the policy 'single' names no model", "Add `model:` with a model_name of this file"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """Where requests run. `policy: random` is short for `policy: {name: random}`."""
+
+    name: str = setting("weighted", text, "weighted, single, random, or a plugin's name")
+    weights: Weights = setting(
+        Weights(accuracy=1.0, energy=1.0, time=1.0), _weights, "of `weighted`: what matters; any sum above 0"
+    )
+    model: str | None = setting(None, optional(text), "of `single`: the model that gets every request")
+    seed: int = setting(0, integer(0), "of `random`: equal seeds choose equally")
+
+
+@dataclass(frozen=True, slots=True)
+class AdmissionConfig:
+    """Whether requests run."""
+
+    name: str = setting("always", one_of(("always",)), "always: every request runs")
+
+
+@dataclass(frozen=True, slots=True)
+class OrderConfig:
+    """When requests run."""
+
+    name: str = setting("fcfs", one_of(("fcfs",)), "fcfs: first come, first served")
+
+
+def _check_fleet_model(model: FleetModelConfig, node: Node) -> Iterator[Problem]:
+    if (model.weights is None) == (model.path is None):
+        found = "neither `weights` nor `path`" if model.path is None else "both `weights` and `path`"
+        yield node.problem(
+            found, "Give one: a name that `pointsman fleet pull` knows, or the path of a GGUF file"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FleetModelConfig:
+    """A small model that Pointsman runs itself."""
+
+    name: str = required(text, "the model name it answers to")
+    weights: str | None = setting(
+        None, optional(text), "weights that `pointsman fleet pull` knows by this name"
+    )
+    path: Path | None = setting(None, optional(path), "a GGUF file of your own")
+    threads: int | None = setting(
+        None, optional(integer(1, 1024)), "compute threads; null shares the cores evenly"
+    )
+    slots: int = setting(4, integer(1, 1024), "requests it runs at once")
+    context_tokens: int = setting(2048, integer(128, 2**24), "prompt and answer of one request, tokens")
+    port: int = setting(0, integer(0, 65535), "loopback port; 0 takes any free one")
+    accuracy: float | None = setting(None, optional(number(0, 1)), "share of right answers, 0 to 1, if known")
+    accuracy_source: str | None = setting(None, optional(text), "where that figure is from")
+    profile: str | None = setting(None, optional(text), "its name in the fit file; null: its own name")
+    privacy: tuple[str, ...] = setting((), names, "privacy tags it satisfies")
+    tags: tuple[str, ...] = setting((), names, "free tags")
+
+
+def _fleet_models(node: Node) -> tuple[FleetModelConfig, ...]:
+    models = many(section(FleetModelConfig, _check_fleet_model))(node)
+    for index, model in enumerate(models):
+        if model.name in {other.name for other in models[:index]}:
+            place = (node.items or ())[index]
+            raise place.refused(f"the name {model.name!r} stands twice", "Give each fleet model its own name")
+    return models
+
+
+@dataclass(frozen=True, slots=True)
+class FleetConfig:
+    """The embedded fleet: started and stopped with the gateway."""
+
+    models: tuple[FleetModelConfig, ...] = setting((), _fleet_models, "the models to run; none by default")
+
+
+@dataclass(frozen=True, slots=True)
+class LogConfig:
+    """The decision log."""
+
+    path: Path | None = setting(
+        None, optional(path), "SQLite file of decisions and outcomes; null: none is written"
+    )
+    store_prompts: bool = setting(False, flag, "keep prompts and answers in it")
+
+
+@dataclass(frozen=True, slots=True)
+class _Deadlines:
+    """Deadlines of a service class, seconds from arrival."""
+
+    ttft_s: float | None = setting(None, optional(number(0, above=True)), "to the first token")
+    tpot_s: float | None = setting(None, optional(number(0, above=True)), "a token after the first")
+    e2e_s: float | None = setting(None, optional(number(0, above=True)), "to the last byte")
+
+
+def _service_class(name: str, node: Node) -> Slo:
+    read = section(_Deadlines)(node)
+    return Slo(name, read.ttft_s, read.tpot_s, read.e2e_s)
+
+
+def _service_classes(node: Node) -> tuple[Slo, ...]:
+    read = tuple(map(Slo, names(node))) if node.items is not None else keyed(_service_class)(node)
+    return read if any(slo.service_class == "default" for slo in read) else (Slo(), *read)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The section `pointsman:`."""
+
+    policy: PolicyConfig = setting(
+        PolicyConfig(), shorthand("name", section(PolicyConfig, _check_policy)), "where requests run"
+    )
+    fit: Path | None = setting(
+        None, optional(path), "the artifact that `pointsman fit` wrote; null: declared figures"
+    )
+    fleet: FleetConfig = setting(
+        FleetConfig(), section(FleetConfig), "small models that Pointsman runs itself"
+    )
+    server: ServerConfig = setting(ServerConfig(), section(ServerConfig), "the gateway's address and limits")
+    timeouts: TimeoutsConfig = setting(
+        TimeoutsConfig(), section(TimeoutsConfig), "limits on an endpoint's silence"
+    )
+    log: LogConfig = setting(LogConfig(), section(LogConfig), "the decision log")
+    energy: EnergyConfig = setting(EnergyConfig(), read_energy, "meter and grid")
+    admission: AdmissionConfig = setting(
+        AdmissionConfig(), shorthand("name", section(AdmissionConfig)), "whether requests run"
+    )
+    order: OrderConfig = setting(OrderConfig(), shorthand("name", section(OrderConfig)), "when requests run")
+    service_classes: tuple[Slo, ...] = setting(
+        (Slo(),), _service_classes, "classes and their deadlines, by name"
+    )
+    tenants: tuple[str, ...] = setting(("default",), names, "who may be named as a request's tenant")
+
+
+def check_settings(settings: Settings, node: Node) -> Iterable[Problem]:
+    """What is wrong between sections."""
+    if settings.policy.weights.carbon > 0 and settings.energy.grid_gco2e_per_kwh is None:
+        yield node.problem(
+            "a weight on carbon without a grid intensity",
+            "Add `energy: {grid_gco2e_per_kwh: ..., grid_source: ...}`, or set the weight to 0",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointConfig:
+    """An endpoint of `model_list`, as far as a configuration knows it.
+
+    Attributes:
+        endpoint: name, model, upstream name, capacity, prices, capabilities.
+        base_url: with the version, e.g. `http://127.0.0.1:8000/v1`; not shown by repr.
+        provider: LiteLLM's word for what speaks there.
+        api_key: None where the server asks for none.
+        timeouts: the file's, with this endpoint's own.
+        rpm, tpm: declared limits a minute; None if none.
+        accuracy: share of right answers in [0, 1], from `accuracy_source`; None if not declared.
+        tags: free tags.
+        profile: its name in the fit file; None: the endpoint's name.
+    """
+
+    endpoint: Endpoint
+    base_url: str = field(repr=False)
+    provider: str
+    api_key: Secret | None = None
+    timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
+    rpm: int | None = None
+    tpm: int | None = None
+    accuracy: float | None = None
+    accuracy_source: str | None = None
+    tags: tuple[str, ...] = ()
+    profile: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Config(Settings):
+    """A whole configuration: the settings, the endpoints, and what the reader should know.
+
+    Attributes:
+        endpoints: of `model_list`, in the file's order; names are unique, those of the fleet included.
+        warnings: what was read but is not used.
+        file: where it came from.
+    """
+
+    endpoints: tuple[EndpointConfig, ...] = ()
+    warnings: tuple[Problem, ...] = field(default=(), compare=False)
+    file: Path = field(default=Path("config.yaml"), compare=False)
