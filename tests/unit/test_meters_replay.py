@@ -33,17 +33,18 @@ def test_watts_are_integrated_along_straight_lines(tmp_path):
     assert meter.duration_s == 3.0
     assert meter.modelled is False
     assert (
-        meter.description
-        == "measured earlier and replayed from run.csv: watts, integrated, 3 samples over 3 s"
+        meter.description == "measured earlier, replayed from run.csv: watts, integrated, 3 samples over 3 s"
     )
 
 
 def test_a_counter_is_read_along_straight_lines_from_its_first_row(tmp_path):
     clock = VirtualClock()
-    meter = ReplayMeter(_file(tmp_path, "energy_j,time_s\n500,0\n600,10\n600,20\n"), clock.now, modelled=True)
+    meter = ReplayMeter(
+        _file(tmp_path, "energy_j,time_s\n500,0\n600,10\n600,20\n"), clock.now, modelled_as="5 W a core"
+    )
     assert _read_at(meter, clock, 0, 5, 10, 30) == pytest.approx([0, 50, 100, 100])
     assert meter.modelled is True
-    assert meter.description.startswith("modelled earlier")
+    assert meter.description.startswith("modelled earlier (5 W a core), replayed")
 
 
 def test_after_close_the_counter_holds(tmp_path):

@@ -22,12 +22,12 @@ class ReplayMeter:
     """Counts the joules of a recording that starts when the meter is made.
 
     When the recording is over the counter holds. A recording carries no mark of where it came from, so
-    the caller says whether its joules were modelled.
+    the caller says whether its joules were modelled and how.
 
     Args:
         path: the CSV file.
         now_s: monotonic seconds; virtual ones in a simulation.
-        modelled: the recording came from a modelled meter.
+        modelled_as: how its joules were modelled, with the watts, if they were not measured.
 
     Attributes: duration_s: of the recording.
 
@@ -36,7 +36,7 @@ class ReplayMeter:
 
     name = "replay"
 
-    def __init__(self, path: Path, now_s: Callable[[], float], *, modelled: bool = False) -> None:
+    def __init__(self, path: Path, now_s: Callable[[], float], *, modelled_as: str = "") -> None:
         times_s, column, values = read_recording(path)
         self._times_s = times_s - times_s[0]
         self._power_w = values if column == "power_w" else None
@@ -45,10 +45,10 @@ class ReplayMeter:
         self._start_s = now_s()
         self._last_j = 0.0
         self._closed = False
-        self.modelled = modelled
+        self.modelled = bool(modelled_as)
         self.duration_s = float(self._times_s[-1])
         self.description = (
-            f"{'modelled' if modelled else 'measured'} earlier and replayed from {path.name}: "
+            f"{f'modelled earlier ({modelled_as})' if modelled_as else 'measured earlier'}, replayed from {path.name}: "
             f"{'watts, integrated' if column == 'power_w' else 'a joule counter'}, "
             f"{len(values)} samples over {self.duration_s:g} s"
         )
