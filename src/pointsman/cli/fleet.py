@@ -90,8 +90,8 @@ def up(
 
         pointsman fleet up --gguf mine=~/models/mine.gguf
     """
-    paths = {name: Path(value).expanduser() for name, value in _pairs("--gguf", gguf).items()}
-    ports = {name: _port(name, value) for name, value in _pairs("--port", port).items()}
+    paths = {name: Path(value).expanduser() for name, value in _pairs("--gguf NAME=PATH", gguf).items()}
+    ports = {name: _port(name, value) for name, value in _pairs("--port NAME=PORT", port).items()}
     names = models or ([] if paths else list(CATALOGUE))
     chosen = [
         pulled_model(name, port=ports.pop(name, 0), threads=threads, slots=slots, context_tokens=context)
@@ -139,14 +139,14 @@ def _advance(progress: Progress, task: TaskID, done_bytes: int, total_bytes: int
     progress.update(task, completed=done_bytes, total=total_bytes)
 
 
-def _pairs(option: str, values: list[str] | None) -> dict[str, str]:
-    """`NAME=VALUE` words as a mapping. Raises BadRequest for another form or a repeated name."""
+def _pairs(form: str, values: list[str] | None) -> dict[str, str]:
+    """Words like `a=b` as a mapping. Raises BadRequest for another form or a repeated name."""
     pairs: dict[str, str] = {}
     for word in values or []:
-        name, equals, value = word.partition("=")
-        if not (name and equals and value) or name in pairs:
+        name, _, value = word.partition("=")
+        if not (name and value) or name in pairs:
             raise BadRequest(
-                f"{option} {word!r} can't be used", remedy=f"Write {option} NAME=VALUE, once a name"
+                f"{form.split(maxsplit=1)[0]} {word!r} can't be used", remedy=f"Write {form}, once a name"
             )
         pairs[name] = value
     return pairs

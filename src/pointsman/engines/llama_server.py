@@ -122,7 +122,10 @@ def main() -> None:
     options = parse()
     if os.getpgrp() != os.getpid():
         os.setsid()  # a terminal that closes, or its Ctrl-C, does not reach the fleet
-    serve(options)
+    try:
+        serve(options)
+    except RuntimeError as error:
+        raise SystemExit(f"llama.cpp could not start with {options}: {error}") from error
 
 
 if __name__ == "__main__":

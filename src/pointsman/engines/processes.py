@@ -6,8 +6,11 @@ command line we gave it.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from pointsman.errors import InternalError, MissingError
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 KILL_AFTER_S = 10.0
+POLL_S = 0.02
 
 
 def spawn(module: str, arguments: Sequence[str], log: Path) -> tuple[int, tuple[str, ...]]:
@@ -49,21 +53,23 @@ def alive(pid: int, command: Sequence[str]) -> bool:
 
 
 def stop(pid: int, command: Sequence[str], *, kill_after_s: float = KILL_AFTER_S) -> None:
-    """End the process by SIGTERM, then SIGKILL; returns when it is gone. Others are never touched.
+    """End the process by SIGTERM, then SIGKILL; returns when it has ended. Others are never touched.
 
     Raises: InternalError if it survives SIGKILL for `kill_after_s`.
     """
-    psutil = import_psutil()
-    process = _find(pid, command)
-    if process is None:
-        return
-    try:
-        process.terminate()
-        process.wait(kill_after_s)
-    except psutil.TimeoutExpired:
-        _kill(process, kill_after_s)
-    except psutil.NoSuchProcess:
-        return
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        process = _find(pid, command)
+        if process is None:
+            return
+        with contextlib.suppress(import_psutil().NoSuchProcess):  # it ended in between
+            process.send_signal(number)
+        give_up_at_s = time.monotonic() + kill_after_s
+        while time.monotonic() < give_up_at_s:
+            if not alive(pid, command):
+                _reap(pid)
+                return
+            time.sleep(POLL_S)
+    raise InternalError(f"process {pid} survived SIGKILL for {kill_after_s} s")
 
 
 def import_psutil() -> Any:
@@ -78,26 +84,21 @@ def import_psutil() -> Any:
     return psutil
 
 
-def _kill(process: Any, wait_s: float) -> None:
-    psutil = import_psutil()
-    try:
-        process.kill()
-        process.wait(wait_s)
-    except psutil.NoSuchProcess:
-        return
-    except psutil.TimeoutExpired as error:
-        raise InternalError(f"process {process.pid} survived SIGKILL for {wait_s} s") from error
-
-
 def _find(pid: int, command: Sequence[str]) -> Any | None:
-    """The psutil process with that pid and command line, if it runs; reaps it if it was our child."""
+    """The psutil process with that pid and command line, if it runs."""
     psutil = import_psutil()
     try:
         process = psutil.Process(pid)
         if process.status() == psutil.STATUS_ZOMBIE:
-            process.wait(0)
+            _reap(pid)
             return None
         # The first word may differ: an interpreter's launcher replaces itself.
         return process if process.cmdline()[1:] == list(command[1:]) else None
-    except (psutil.NoSuchProcess, psutil.TimeoutExpired, psutil.AccessDenied):
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
+
+
+def _reap(pid: int) -> None:
+    """Clear an ended child from the process table; another's child is its parent's to clear."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
