@@ -103,12 +103,12 @@ def _alternatives(read: _Text, start: int, stop: int) -> str:
     for neighbour, mark in ((first - 1, first - 1), (last + 1, last)):
         if short(neighbour) and read.ends[mark] & _ALTERNATIVE:
             return "one of two alternatives"
-    low, high = first, last
-    while short(low - 1):
-        low -= 1
-    while short(high + 1):
-        high += 1
-    items = high - low + 1
-    if items >= LIST_ITEMS and all(short(item) for item in range(first, last + 1)):
-        return f"one of a list of {items}"
+    run = last - first + 1
+    for step, edge in ((-1, first), (1, last)):
+        item = edge + step
+        while short(item) and run < LIST_ITEMS:
+            run += 1
+            item += step
+    if run >= LIST_ITEMS and all(short(item) for item in range(first, last + 1)):
+        return "one of a list"
     return ""

@@ -30,7 +30,7 @@ _FRAC: Final = re.compile(r"\\[dt]?frac\{\s*([0-9]+)\s*\}\{\s*([0-9]+)\s*\}")
 _BOXED: Final = re.compile(r"\\boxed\{([^{}]*)\}")
 _ANNOUNCED: Final = re.compile(r"\banswer(?:\s+is\b|\W{0,2}[:=])[\s:*]*", re.IGNORECASE)
 _PHRASE_END: Final = re.compile(r"\n|[.!?;](?=\s|$)")
-_ALONE: Final = re.compile(r"[\s*`$]*(?P<line>[^\n]*?)[*`$.\s]*(?:\n|$)")
+_MARKUP: Final = " \t\r*`$"
 
 
 def final_number(text: str) -> Fraction | None:
@@ -44,8 +44,8 @@ def final_number(text: str) -> Fraction | None:
         phrase = _PHRASE_END.split(text[announced[-1].end() :], maxsplit=1)[0]
         if numbers := list(_NUMBER.finditer(phrase)):
             return _value(numbers[-1] if "=" in phrase else numbers[0])
-    first_line = _ALONE.match(text)
-    alone = _NUMBER.fullmatch(first_line["line"]) if first_line else None
+    first_line = text.strip().partition("\n")[0]
+    alone = _NUMBER.fullmatch(first_line.lstrip(_MARKUP).rstrip(_MARKUP + "."))
     if alone is not None:
         return _value(alone)
     numbers = list(_NUMBER.finditer(text))

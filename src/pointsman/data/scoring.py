@@ -29,7 +29,7 @@ from pointsman.data.numerals import final_number
 from pointsman.data.sandbox import SandboxLimits, extract_code, run_tests
 
 _ANNOUNCED_LETTER: Final = re.compile(
-    r"\b(?i:answer(?:\s+is\b|\W{0,2}[:=]))[\s:*(]*(?i:option\s+)?[*(]*([A-Z])(?![\w'])"
+    r"\b(?i:answer(?:\s+is\b|\W{0,2}[:=]))[\s:*(]*(?i:option\s+)?[*(]{0,3}([A-Z])(?![\w'])"
 )
 _OPENING_LETTER: Final = re.compile(
     r"[\s*(`\"']*(?:(?i:option)\s+)?([A-Z])(?:[\s*`\"']*$|\*{0,2}[).:,\n]|\n)"
