@@ -13,6 +13,7 @@ import pytest
 
 import pointsman.data.sandbox
 from pointsman.data.sandbox import MAX_CODE_CHARS, SandboxLimits, extract_code, run_tests
+from pointsman.errors import InternalError
 
 DOUBLE = "def f(n):\n    return 2 * n\n"
 TESTS = ("assert f(2) == 4", "assert f(-1) == -2")
@@ -194,6 +195,11 @@ def test_code_that_catches_everything_is_stopped():
 @pytest.mark.parametrize("body", ["[0] * 10**9", "'x' * 10**9", "[bytes(2**20) for _ in range(10**6)]"])
 def test_much_memory_is_refused(body):
     assert "MemoryError" in judge(f"def f(n):\n    return {body}").detail
+
+
+def test_nothing_runs_where_the_limits_cannot_be_set():
+    with pytest.raises(InternalError, match="could not set its limits, so nothing was run: OverflowError"):
+        judge(DOUBLE, limits=SandboxLimits(cpu_s=2**70))
 
 
 def open_files() -> list[str]:

@@ -4,7 +4,8 @@ What holds it in (the child sets most of it itself, see `sandbox_child.py`):
 
     kernel   CPU seconds, address space, no new process or thread, no file longer than 0 bytes, no
              new file descriptor (so no file, socket, pipe or pidfd opens once the code starts), no
-             core dump; started as root, it becomes nobody (65534) and so can't signal us
+             core dump; started as root, it becomes nobody (65534) where its user namespace has
+             one, and so can't signal us
     Python   isolated mode without site-packages, empty environment; an audit hook allows only
              events without effect outside: no kill, exec, fork, remove, rename, chmod, ctypes
     here     temporary working directory, its own process group, wall limit, stdin and output are
@@ -34,6 +35,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
+
+from pointsman.errors import InternalError
 
 MAX_CODE_CHARS: Final = 20_000
 """Longer code is not run: shipped tasks need a few hundred characters."""
@@ -108,6 +111,8 @@ def run_tests(
 
     Returns: the verdict. Whatever the code does (no end, no memory, exit, output without end, garbage
         on our pipe) is a failed test with the reason in `detail`, never an exception.
+
+    Raises: InternalError if the child could not set its limits; nothing was run then.
     """
     limits = limits or SandboxLimits()
     total = len(tests)
@@ -129,6 +134,8 @@ def run_tests(
         why = f"used {limits.cpu_s} CPU s" if status == -signal.SIGXCPU else "ended before its tests did"
         return SandboxResult(0, total, why)
     passed, error = verdict
+    if passed < 0:
+        raise InternalError(f"the sandbox could not set its limits, so nothing was run: {error}")
     return SandboxResult(passed, total, error or f"{passed} of {total} asserts hold")
 
 

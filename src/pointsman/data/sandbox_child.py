@@ -16,7 +16,11 @@ import os
 import resource
 import sys
 import types
+from contextlib import suppress
 from typing import Any, Final, NoReturn
+
+UNLIMITED: Final = -1
+"""Reported instead of a count when the limits could not be set, and so nothing was run."""
 
 NOBODY: Final = 65534
 """User and group a root child becomes."""
@@ -46,17 +50,31 @@ def main() -> NoReturn:
     """Judge the task on stdin and report."""
     report_fd = int(sys.argv[1])
     task = json.load(sys.stdin)
-    limit_resources(task["limits"])
-    try:
-        code = parsable_prefix(task["code"])
-        import_named_modules(code)
-        lock_down()
-        passed, error = run(code, task["function"], task["tests"])
-    except BaseException as fault:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are failed answers too
-        passed, error = 0, described(fault)
+    passed, error = judge(task)
     report = {"nonce": task["nonce"], "passed": passed, "error": error}
     os.write(report_fd, json.dumps(report).encode())
     os._exit(0)  # no atexit hooks, no waiting, no finalisers of the answer's objects
+
+
+def judge(task: dict[str, Any]) -> tuple[int, str]:
+    """Limit this process, then run the task; (how many asserts held or UNLIMITED, what went wrong)."""
+    try:
+        limit_resources(task["limits"])
+    except (OSError, ValueError, OverflowError) as fault:
+        return UNLIMITED, described(fault)
+    try:
+        code = parsable_prefix(task["code"])
+        import_named_modules(code)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as fault:
+        return 0, described(fault)
+    try:
+        lock_down()
+    except (OSError, ValueError) as fault:
+        return UNLIMITED, described(fault)
+    try:
+        return run(code, task["function"], task["tests"])
+    except BaseException as fault:  # noqa: BLE001 - SystemExit and KeyboardInterrupt are failed answers too
+        return 0, described(fault)
 
 
 def limit_resources(limits: dict[str, Any]) -> None:
@@ -74,9 +92,10 @@ def lock_down() -> None:
     os.dup2(null, 0)
     os.close(null)
     if os.getuid() == 0:
-        os.setgroups([])
-        os.setresgid(NOBODY, NOBODY, NOBODY)
-        os.setresuid(NOBODY, NOBODY, NOBODY)
+        with suppress(OSError):  # the only user of its namespace can't change; the other limits stay
+            os.setgroups([])
+            os.setgid(NOBODY)
+            os.setuid(NOBODY)
     _limit(resource.RLIMIT_NPROC, 0)
     _limit(resource.RLIMIT_NOFILE, 0)
     allowed = ALLOWED_EVENTS
@@ -123,12 +142,12 @@ def run(code: ast.Module, function: str, tests: list[str]) -> tuple[int, str]:
     module = types.ModuleType("answer")
     sys.modules[module.__name__] = module  # where dataclasses look for the annotations' names
     namespace = vars(module)
-    exec(compile(code, "answer", "exec"), namespace)  # noqa: S102 - what this process is for
+    exec(compile(code, "answer", "exec", dont_inherit=True), namespace)  # noqa: S102 - what this process is for
     if not callable(namespace.get(function)):
         return 0, f"no function {function!r} is defined"
     for passed, test in enumerate(tests):
         try:
-            exec(compile(test, "test", "exec"), dict(namespace))  # noqa: S102
+            exec(compile(test, "test", "exec", dont_inherit=True), dict(namespace))  # noqa: S102
         except BaseException as fault:  # noqa: BLE001 - a test that exits has failed
             return passed, f"{test}: {described(fault)}"[:MAX_ERROR_CHARS]
     return len(tests), ""
