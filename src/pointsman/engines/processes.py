@@ -57,16 +57,15 @@ def stop(pid: int, command: Sequence[str], *, kill_after_s: float = KILL_AFTER_S
 
     Raises: InternalError if it survives SIGKILL for `kill_after_s`.
     """
+    process = _find(pid, command)
+    if process is None:
+        return
     for number in (signal.SIGTERM, signal.SIGKILL):
-        process = _find(pid, command)
-        if process is None:
-            return
         with contextlib.suppress(import_psutil().NoSuchProcess):  # it ended in between
             process.send_signal(number)
         give_up_at_s = time.monotonic() + kill_after_s
         while time.monotonic() < give_up_at_s:
-            if not alive(pid, command):
-                _reap(pid)
+            if _ended(process):
                 return
             time.sleep(POLL_S)
     raise InternalError(f"process {pid} survived SIGKILL for {kill_after_s} s")
@@ -96,6 +95,19 @@ def _find(pid: int, command: Sequence[str]) -> Any | None:
         return process if process.cmdline()[1:] == list(command[1:]) else None
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
+
+
+def _ended(process: Any) -> bool:
+    """Whether it is gone with all its threads, memory and ports; clears it if it was our child."""
+    psutil = import_psutil()
+    try:
+        return os.waitpid(process.pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:  # another's child, which may stay a zombie for as long as its parent likes
+        try:
+            dead = process.status() == psutil.STATUS_ZOMBIE and process.num_threads() == 1
+            return dead or not process.is_running()
+        except psutil.NoSuchProcess:
+            return True
 
 
 def _reap(pid: int) -> None:
