@@ -95,7 +95,7 @@ def _replay_modelled(folder):
 
 def _external(folder):
     clock = Steps()
-    reading = CommandReading([sys.executable, "-S", "-c", "print(30)"])
+    reading = CommandReading([sys.executable, "-S", "-c", "print(30)"], timeout_s=30.0)
     meter = ExternalMeter(reading, Quantity.WATTS, period_s=3600.0, now_s=clock)
 
     def work():

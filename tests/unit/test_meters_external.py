@@ -4,7 +4,7 @@ import sys
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.errors import ConfigError, DataError, MissingError
@@ -131,6 +131,7 @@ def test_the_thread_samples_a_real_command_until_closed(tmp_path):
     assert meter.read_j() == joules
 
 
+@settings(deadline=None)
 @given(
     quantity=st.sampled_from(Quantity),
     idle_w=st.none() | st.floats(0.0, 100.0),

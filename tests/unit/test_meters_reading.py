@@ -69,7 +69,7 @@ def _python(code, **kwargs):
 
 
 def test_a_command_gives_its_number_and_shows_no_argument():
-    reading = _python("print('{\"w\": 41.5}')", key="w")
+    reading = _python("print('{\"w\": 41.5}')", key="w", timeout_s=30.0)
     assert reading.read() == 41.5
     assert reading.label.startswith("command python")
     assert "print" not in reading.label
@@ -85,7 +85,7 @@ def test_a_command_gives_its_number_and_shows_no_argument():
 )
 def test_a_broken_command_is_an_error(code, error, says):
     with pytest.raises(error, match=says):
-        _python(code).read()
+        _python(code, timeout_s=30.0).read()
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_a_url_gives_its_number_and_shows_no_secret(address):
 )
 def test_a_broken_server_is_an_error(address, path, error, says):
     with pytest.raises(error, match=says):
-        UrlReading(address + path, timeout_s=0.3).read()
+        UrlReading(address + path, timeout_s=0.3 if path in {"/hang", "/drip"} else 30.0).read()
 
 
 def test_nobody_listening_is_an_error():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.clock import VirtualClock
@@ -91,6 +91,7 @@ def test_a_missing_file_and_a_binary_file_are_refused(tmp_path):
         ReplayMeter(tmp_path / "run.csv", VirtualClock().now)
 
 
+@settings(deadline=None)
 @given(
     steps_s=st.lists(st.floats(0.01, 50.0), min_size=1, max_size=15),
     power_w=st.lists(st.floats(0.0, 500.0), min_size=16, max_size=16),

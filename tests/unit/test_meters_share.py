@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pointsman.errors import InternalError
@@ -62,6 +62,7 @@ def _runs(draw):
     return draw(st.lists(st.tuples(joules, st.integers(0, 7)), max_size=80))
 
 
+@settings(deadline=None)
 @given(_runs())
 def test_parts_sum_to_the_counters_growth_while_a_request_was_active(runs):
     counter = Counter(12.5)
@@ -86,6 +87,7 @@ def test_parts_sum_to_the_counters_growth_while_a_request_was_active(runs):
     assert share.idle_j == pytest.approx(math.fsum(idle_j), rel=1e-9, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=20), st.integers(1, 12))
 def test_requests_that_run_together_from_start_to_end_pay_the_same(growth_j, n_requests):
     counter = Counter()

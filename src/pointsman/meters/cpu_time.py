@@ -21,11 +21,11 @@ from pointsman.errors import ConfigError, MissingError
 
 WATTS_PER_CORE: Final = 6.75
 """Order of magnitude: Intel Xeon Platinum 8380, 270 W thermal design power over 40 cores (Intel's
-product page). An AMD EPYC 7763 gives 280 W / 64 = 4.4 W, a Xeon Gold 6248 150 W / 20 = 7.5 W."""
+product page); Hardwareluxx measured 530 W for two of them under full load, 6.6 W a core. An AMD EPYC
+7763 has 280 W / 64 = 4.4 W. Where two hardware threads share a core, a busy thread is overstated."""
 
 WATTS_PER_GIB: Final = 0.4
-"""Order of magnitude: Cloud Carbon Footprint's 0.392 W per GB of server memory (its methodology page,
-from Crucial and Micron figures)."""
+"""Order of magnitude: 0.392 W per GB of server memory (Cloud Carbon Footprint, methodology page)."""
 
 GIB: Final = 2**30
 
