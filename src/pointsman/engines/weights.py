@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pointsman.engines import packages
-from pointsman.engines.gguf import check_sha256, sha256_of
+from pointsman.engines.gguf import check_sha256, remember_sha256, sha256_of
 from pointsman.engines.locks import locked
 from pointsman.errors import DataError, MissingError
 
@@ -62,7 +62,7 @@ def pulled_path(model: CatalogueModel, cache: Path | None = None) -> Path:
 
 def digest(path: Path, cache: Path | None = None) -> str:
     """SHA-256 of a model file; remembered in the cache until the file changes."""
-    return sha256_of(path, (cache or cache_dir()) / "digests.json")
+    return sha256_of(path, _digests(cache))
 
 
 def pull(
@@ -89,9 +89,14 @@ def pull(
             report = _Progress(model.size_bytes, progress)
             parts = _fetch_parts(model, path.with_suffix(".parts"), report)
             _join(model, parts, path)
+            remember_sha256(path, model.sha256, _digests(cache))
         if progress is not None:
             progress(model.size_bytes, model.size_bytes)
     return path
+
+
+def _digests(cache: Path | None) -> Path:
+    return (cache or cache_dir()) / "digests.json"
 
 
 class _Progress:
