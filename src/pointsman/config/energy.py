@@ -27,9 +27,10 @@ from pointsman.config.problem import Problem
 from pointsman.config.secret import Secret
 from pointsman.config.tree import Node
 
-METERS: Final = ("command", "cpu_time", "none", "nvml", "rapl", "replay", "url")
+METERS: Final = ("auto", "command", "cpu_time", "none", "nvml", "rapl", "replay", "url")
 _EXTERNAL: Final = ("key", "quantity", "scale", "period_s", "timeout_s", "idle_w")
 _METER_OPTIONS: Final = {
+    "auto": ("watts_per_core", "watts_per_gib"),
     "cpu_time": ("watts_per_core", "watts_per_gib"),
     "command": ("command", *_EXTERNAL),
     "url": ("url", "authorization", *_EXTERNAL),
@@ -56,7 +57,11 @@ def _check_meter(meter: MeterConfig, node: Node) -> Iterator[Problem]:
 class MeterConfig:
     """What joules are read from. An option that its kind does not have is refused."""
 
-    kind: str = setting("cpu_time", one_of(METERS), "cpu_time, rapl, nvml, command, url, replay or none")
+    kind: str = setting(
+        "auto",
+        one_of(METERS),
+        "auto (rapl, else cpu_time), cpu_time, rapl, nvml, command, url, replay or none",
+    )
     watts_per_core: float = setting(6.75, number(0, 1e4), "of cpu_time: W of one busy core")
     watts_per_gib: float = setting(0.4, number(0, 1e3), "of cpu_time: W of one GiB of resident memory")
     gpu_indices: tuple[int, ...] = setting((), many(integer(0, 1023)), "of nvml: which GPUs; empty: all")

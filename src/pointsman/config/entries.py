@@ -19,6 +19,7 @@ from pointsman.config.parse import (
     integer,
     names,
     number,
+    one_of,
     optional,
     required,
     secret,
@@ -67,7 +68,9 @@ class Info:
     """What is used of `model_info`; from `accuracy` on, additions of Pointsman's own."""
 
     id: str | None = setting(None, optional(text), "the endpoint's name; else model_name, model_name#2, ...")
-    mode: str | None = setting(None, optional(text), "chat or completion; null: both")
+    mode: str | None = setting(
+        None, optional(one_of(("chat", "completion"))), "chat or completion; null: both"
+    )
     input_cost_per_token: float | None = setting(None, _PRICE, "dollars a prompt token")
     output_cost_per_token: float | None = setting(None, _PRICE, "dollars a generated token")
     max_tokens: int | None = setting(None, _COUNT, "older word for max_output_tokens")

@@ -16,7 +16,7 @@ LONG: Final = 20
 """A value at least this long may show its last four characters; fewer would give too much away."""
 
 _SECRET_NAME: Final = re.compile(
-    r"(?i)(^|[_-])(key|keys|token|secret|secrets|password|passwd|pwd|credentials?|authorization|cookie|sig)$"
+    r"(?i)(^|[_-])(?<!per_)(key|keys|token|secret|secrets|password|passwd|pwd|credentials?|authorization|cookie|sig)$"
 )
 _QUERY_SECRET: Final = re.compile(
     r"(?i)([?&;](?:[\w.-]*(?:key|token|secret|password|sig|signature|auth|code))=)[^&;#\s'\"]+"
