@@ -265,6 +265,13 @@ def test_a_bad_model_is_refused_with_value_and_remedy(refused, params, info, sai
     assert said in found[0]
 
 
+def test_the_name_auto_stays_the_policys(refused):
+    said = (
+        "model_list[0].model_name: the name 'auto' is taken: it lets the policy choose. Choose another name"
+    )
+    assert said in refused(VLLM.replace("model_name: m", "model_name: auto"))[0]
+
+
 def test_names_are_unique_whatever_the_ids(load, refused):
     entry = "- {{model_name: m, litellm_params: {{model: openai/x, api_base: 'http://h/v1'}}, model_info: {{{}}}}}\n"
     text = "model_list:\n" + "".join(entry.format(info) for info in ("", "id: 'm#2'", "", "id: m", ""))

@@ -86,6 +86,8 @@ def test_key_names_are_told_from_token_counts():
         "model_list:\n- {{model_name: m, litellm_params: {{model: openai/x, api_key: '{0}\\n', rpm: {0}}}}}\n",
         "model_list:\n- {{model_name: m, litellm_params: {0}}}\n",
         "model_list:\n- {{model_name: m, litellm_params: {{model: {0}/x, api_base: 'http://u:{0}@'}}}}\n",
+        "model_list:\n- {{model_name: m, litellm_params: {{model: {0}/x}}}}\n",
+        "model_list:\n- {{model_name: m, litellm_params: {{model: {0}, {0}: 1, custom_llm_provider: {0}}}}}\n",
         "model_list: {0}\n",
         "pointsman: {{server: {{port: {0}}}, policy: {0}, energy: {{meter: {{url: 'ftp://h/?key={0}'}}}}}}\n",
         "{0}: 1\n{0}: 2\n",

@@ -3,8 +3,9 @@
     config = load_config(Path("config.yaml"), os.environ)
     print(render_config(config))
 
-`tree` reads YAML with line numbers; `parse` makes typed values; `schema` holds the settings; `entries` and
-`models` read LiteLLM's `model_list`; `load` joins them; `show` writes them out.
+`tree` reads YAML with line numbers; `environment` fills in `os.environ/NAME`; `parse` makes typed values;
+`schema` and `energy` hold the settings; `entries`, `providers` and `models` read LiteLLM's `model_list`;
+`load` joins them; `show` writes them out. `problem` and `secret` are used by all.
 """
 
 from pointsman.config.energy import EnergyConfig, MeterConfig

@@ -29,9 +29,11 @@ from pointsman.config.parse import (
     url,
 )
 from pointsman.config.problem import Problem, Refused, closest
+from pointsman.config.providers import provider_problems
 from pointsman.config.schema import MAX_SECONDS
-from pointsman.config.secret import Secret
+from pointsman.config.secret import Secret, mask_text
 from pointsman.config.tree import Node
+from pointsman.types import AUTO
 
 _PARTS: Final = ("model_name", "litellm_params", "model_info")
 _REAL_TYPO: Final = 0.9
@@ -96,7 +98,7 @@ class Info:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the list, read but not yet judged."""
+    """One sound entry of the list."""
 
     node: Node
     model_name: str
@@ -140,7 +142,7 @@ class EntryReader:
             if key not in parts
         ]
         absent = Node(node.file, node.line, is_null=True)
-        name = attempt(problems, text, parts["model_name"]) if "model_name" in parts else None
+        name = attempt(problems, _model_name, parts["model_name"]) if "model_name" in parts else None
         params = (
             attempt(problems, self._params, parts["litellm_params"]) if "litellm_params" in parts else None
         )
@@ -152,7 +154,7 @@ class EntryReader:
     def _params(self, node: Node) -> Params:
         problems: list[Problem] = []
         used = self._only_used(node, _names(Params), litellm.PARAMS, problems)
-        made = attempt_resolved(problems, section(Params), used, self._env)
+        made = attempt_resolved(problems, _params_of, used, self._env)
         if problems or made is None:
             raise Refused(problems)
         return made
@@ -175,7 +177,7 @@ class EntryReader:
             family = key.startswith(litellm.FAMILIES)
             meant = None if key in known else closest(key, {*used, *known}, _REAL_TYPO if family else 0.8)
             if meant is None or (family and meant not in used):
-                over.append(key)
+                over.append(mask_text(key))
             else:
                 problems.append(node.key_problem(key, "unknown key", f"Did you mean {meant!r}?"))
         if over:
@@ -183,6 +185,20 @@ class EntryReader:
         if node.entries is None:
             return node
         return replace(node, entries={key: child for key, child in node if key in used})
+
+
+def _params_of(node: Node) -> Params:
+    problems = list(provider_problems(node))
+    made = attempt(problems, section(Params), node)
+    if problems or made is None:
+        raise Refused(problems)
+    return made
+
+
+def _model_name(node: Node) -> str:
+    if node.text == AUTO:
+        raise node.refused(f"the name {AUTO!r} is taken: it lets the policy choose", "Choose another name")
+    return text(node)
 
 
 def _left_out(node: Node) -> str | None:

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from pointsman.config.entries import Entry, EntryReader, Info, Params
 from pointsman.config.parse import attempt, secret
-from pointsman.config.problem import Problem, Refused, closest
-from pointsman.config.providers import OTHER_PROTOCOLS, PROVIDERS, Provider, split_model
+from pointsman.config.problem import Problem, Refused
+from pointsman.config.providers import PROVIDERS, Provider, split_model
 from pointsman.config.schema import EndpointConfig, TimeoutsConfig
 from pointsman.config.secret import Secret
 from pointsman.config.tree import Node
-from pointsman.types import AUTO, Api, Capabilities, Endpoint, Modality
+from pointsman.types import Api, Capabilities, Endpoint, Modality
 
 
 def read_models(
@@ -47,8 +47,10 @@ def read_models(
 
 def _endpoint(entry: Entry, name: str, env: Mapping[str, str], timeouts: TimeoutsConfig) -> EndpointConfig:
     params, info = entry.params, entry.info
-    word, provider, upstream = _provider(entry)
-    base_url = _base_url(entry, provider)
+    has_base = bool(params.api_base or params.base_url)
+    word, upstream = split_model(params.model, params.custom_llm_provider, has_api_base=has_base)
+    provider = PROVIDERS[word]
+    base_url = _base_url(params, provider, entry.node)
     usd_per_input_token, usd_per_output_token = _prices(params, info)
     default = Endpoint(name, entry.model_name)
     return EndpointConfig(
@@ -73,38 +75,8 @@ def _endpoint(entry: Entry, name: str, env: Mapping[str, str], timeouts: Timeout
     )
 
 
-def _provider(entry: Entry) -> tuple[str, Provider, str]:
-    """LiteLLM's word, who that is, and the upstream name. Raises: Refused if it speaks another protocol."""
-    params, place = entry.params, entry.node
-    if entry.model_name == AUTO:
-        raise place.refused(
-            f"the model_name {AUTO!r} is taken: it lets the policy choose", "Choose another name"
-        )
-    has_base = bool(params.api_base or params.base_url)
-    word, upstream = split_model(params.model, params.custom_llm_provider, has_api_base=has_base)
-    if word in PROVIDERS and upstream:
-        return word, PROVIDERS[word], upstream
-    if word in PROVIDERS:
-        raise place.refused(f"{params.model!r} names no model", f"Write {word}/ and the server's model name")
-    if word == "vllm":
-        remedy = f"Start `vllm serve` and write hosted_vllm/{upstream} with `api_base:`"
-    elif word in OTHER_PROTOCOLS or word == upstream:
-        compatible = f"write openai/{upstream} with `api_base:`"
-        remedy = f"If it has an OpenAI-compatible address, {compatible}; else remove this entry"
-    else:
-        guess = closest(word, PROVIDERS, cutoff=0.7)
-        hint = f"Did you mean {guess}/{upstream}? " if guess else ""
-        remedy = (
-            f"{hint}If {word!r} is part of the model's name, write openai/{params.model} with `api_base:`"
-        )
-    raise place.refused(f"the provider of {params.model!r} is not known to speak OpenAI's protocol", remedy)
-
-
-def _base_url(entry: Entry, provider: Provider) -> str:
-    params, place = entry.params, entry.node
-    base_url = params.api_base or params.base_url or provider.base_url
-    if base_url is None:
-        raise place.refused(f"{params.model!r} has no api_base", "Add `api_base:` with the server's address")
+def _base_url(params: Params, provider: Provider, place: Node) -> str:
+    base_url = params.api_base or params.base_url or provider.base_url or ""
     if "?" in base_url:
         raise place.refused("api_base has a query (?...)", "Put the key in `api_key:`")
     return f"{base_url}/v1" if provider.adds_v1 and not base_url.endswith("/v1") else base_url

@@ -4,9 +4,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
+
+from pointsman.config.problem import Problem, closest
+from pointsman.config.secret import mask_text
+from pointsman.config.tree import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +92,35 @@ def split_model(model: str, provider: str | None, *, has_api_base: bool) -> tupl
     if not has_api_base and model.lower().startswith(_THEIR_MODELS):
         return model, model
     return "openai", model
+
+
+def provider_problems(params: Node) -> Iterator[Problem]:
+    """Why the server that a map of `litellm_params` names can't be reached; none if it can, or if none is named.
+
+    Asked of the tree, so that it is reported beside what else is wrong with the map.
+    """
+    entries = params.entries or {}
+    model, provider = entries.get("model"), entries.get("custom_llm_provider")
+    if model is None or model.is_null or not model.text:
+        return
+    has_base = any(key in entries and not entries[key].is_null for key in ("api_base", "base_url"))
+    word, upstream = split_model(model.text, provider.text if provider else None, has_api_base=has_base)
+    word, upstream, shown = mask_text(word), mask_text(upstream), model.shown()
+    if word not in PROVIDERS:
+        remedy = _remedy(word, upstream, mask_text(model.text))
+        yield model.problem(f"the provider of {shown} is not known to speak OpenAI's protocol", remedy)
+    elif not upstream:
+        yield model.problem(f"{shown} names no model", f"Write {word}/ and the server's model name")
+    elif PROVIDERS[word].base_url is None and not has_base:
+        yield params.problem(f"{shown} has no api_base", "Add `api_base:` with the server's address")
+
+
+def _remedy(word: str, upstream: str, model: str) -> str:
+    if word == "vllm":
+        return f"Start `vllm serve` and write hosted_vllm/{upstream} with `api_base:`"
+    if word in OTHER_PROTOCOLS or word == upstream:
+        compatible = f"write openai/{upstream} with `api_base:`"
+        return f"If it has an OpenAI-compatible address, {compatible}; else remove this entry"
+    guess = closest(word, PROVIDERS, cutoff=0.7)
+    hint = f"Did you mean {guess}/{upstream}? " if guess else ""
+    return f"{hint}If {word!r} is part of the model's name, write openai/{model} with `api_base:`"
