@@ -1,1 +1,13 @@
 """The command line: words in, objects from `build.py`, tables out."""
+
+from __future__ import annotations
+
+from pointsman.cli.app import app
+
+
+def main() -> None:
+    """Run the command `pointsman`."""
+    app(prog_name="pointsman")
+
+
+__all__ = ["app", "main"]

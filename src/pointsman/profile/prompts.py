@@ -42,8 +42,32 @@ MONTHS: Final = (
     "July", "August", "September", "October", "November", "December",
 )  # fmt: skip
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-NAMES: Final = ("Anna", "Ben", "Clara", "David", "Emma", "Felix", "Grace", "Hugo", "Iris", "Jonas", "Kate", "Leo")
-THINGS: Final = ("apples", "coins", "pencils", "stamps", "marbles", "books", "cards", "shells", "tickets", "eggs")
+NAMES: Final = (
+    "Anna",
+    "Ben",
+    "Clara",
+    "David",
+    "Emma",
+    "Felix",
+    "Grace",
+    "Hugo",
+    "Iris",
+    "Jonas",
+    "Kate",
+    "Leo",
+)
+THINGS: Final = (
+    "apples",
+    "coins",
+    "pencils",
+    "stamps",
+    "marbles",
+    "books",
+    "cards",
+    "shells",
+    "tickets",
+    "eggs",
+)
 CODE_TASKS: Final = (
     ("double", "n", "returns n times two", ("double(4) == 8", "double(-3) == -6")),
     ("last_char", "s", "returns the last character of the string s", ("last_char('abc') == 'c'",)),
@@ -127,7 +151,9 @@ def _arithmetic(rng: random.Random) -> tuple[str, int, dict[str, Any]]:
 def _fact(rng: random.Random) -> tuple[str, int, dict[str, Any]]:
     if rng.random() < 0.6:  # noqa: PLR2004 - about twice as many countries as elements
         country, capital = rng.choice(list(CAPITALS.items()))
-        lead = rng.choice(["What is the capital of {}?", "Name the capital city of {}.", "Which city is the capital of {}?"])
+        lead = rng.choice(
+            ["What is the capital of {}?", "Name the capital city of {}.", "Which city is the capital of {}?"]
+        )
         return f"{lead.format(country)} Answer with the name only.", 16, _text(capital)
     element, symbol = rng.choice(list(SYMBOLS.items()))
     lead = rng.choice(["What is the chemical symbol of {}?", "Give the chemical symbol for {}."])
@@ -149,7 +175,10 @@ def _reasoning(rng: random.Random) -> tuple[str, int, dict[str, Any]]:
                 f"{first} is taller than {second}. {second} is taller than {third}. Who is the shortest? Answer with the name only.",
                 _text(third),
             ),
-            (f"Which month comes {gap} months after {MONTHS[month]}? One word.", _text(MONTHS[(month + gap) % 12])),
+            (
+                f"Which month comes {gap} months after {MONTHS[month]}? One word.",
+                _text(MONTHS[(month + gap) % 12]),
+            ),
             (f"Today is {DAYS[day]}. Which day is it in {gap} days? One word.", _text(DAYS[(day + gap) % 7])),
             (
                 f"{first} is {start + 10} years old and {second} is {step} years younger. How old is {second}? Number only.",
@@ -178,7 +207,9 @@ def _filler(rng: random.Random, words: int) -> str:
 def _ramp(rng: random.Random) -> tuple[str, int, None]:
     words = rng.choice((8, 16, 32, 48, 64, 96, 128, 192))
     cap = rng.choice((1, 4, 8, 16, 24, 32, 48))
-    tail = rng.choice(("Retell this as a long story.", "Continue the text at length.", "List what happens, in many words."))
+    tail = rng.choice(
+        ("Retell this as a long story.", "Continue the text at length.", "List what happens, in many words.")
+    )
     return f"({rng.randint(1000, 9999)}) {_filler(rng, words)} {tail}", cap, None
 
 

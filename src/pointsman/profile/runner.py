@@ -84,7 +84,11 @@ async def run_profile(
     """
     prompts = tuple(prompts)
     journal_path = out.with_name(out.name + ".journal")
-    identity = {"seed": options.seed, "block": options.block, "endpoints": [target.name for target in targets]}
+    identity = {
+        "seed": options.seed,
+        "block": options.block,
+        "endpoints": [target.name for target in targets],
+    }
     rows, origin_unix_s = _resume(journal_path, identity, clock.wall())
     done = {(row.endpoint, row.prompt_id) for row in rows if row.error is None}
     rng = random.Random(options.seed)  # noqa: S311 - an order, not a secret
@@ -98,7 +102,9 @@ async def run_profile(
             concurrency = options.concurrency_cycle[number % len(options.concurrency_cycle)]
             for target in rng.sample(targets, len(targets)):
                 todo = [prompt for prompt in block if (target.name, prompt.id) not in done]
-                measure = _Measure(target, shares.get(target.name), concurrency, clock, origin_unix_s, options)
+                measure = _Measure(
+                    target, shares.get(target.name), concurrency, clock, origin_unix_s, options
+                )
                 async for row in measure.all(todo):
                     _append(journal, asdict(row))
                     on_row(row)

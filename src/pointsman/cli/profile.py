@@ -1,0 +1,194 @@
+"""`pointsman profile`: run prompts on every endpoint and measure time, tokens and energy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from pointsman.build import engines_of, fleet_of, meters_of, read_config
+from pointsman.cli.group import number_list
+from pointsman.clock import RealClock
+from pointsman.config import Config
+from pointsman.data.profiles import ProfileRow, ProfileRun, column, read_profile
+from pointsman.data.scoring import score
+from pointsman.engines.fleet_model import FleetEndpoint
+from pointsman.errors import BadRequest
+from pointsman.profile.machine import machine
+from pointsman.profile.prompts import profile_prompts
+from pointsman.profile.runner import CONCURRENCY_CYCLE, RunOptions, Target, run_profile
+
+
+def profile(
+    out: Annotated[Path, typer.Option(help="The parquet file to write.")] = Path("profile.parquet"),
+    config: Annotated[
+        Path | None, typer.Option(help="Which endpoints; the embedded fleet by default.")
+    ] = None,
+    prompts: Annotated[int, typer.Option(min=1, max=1_000_000, help="Different prompts an endpoint.")] = 200,
+    repeats: Annotated[int, typer.Option(min=0, help="Prompts asked again at the end, for drift.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal prompts.")] = 20261121,
+    concurrency: Annotated[
+        str, typer.Option(help="Requests outstanding, of one block of 24 prompts after the other.")
+    ] = ",".join(map(str, CONCURRENCY_CYCLE)),
+) -> None:
+    """Run a prompt set on every endpoint and write what was measured: one tidy parquet a run.
+
+    Prompts are generated: arithmetic, facts, short reasoning and code with known answers, and a ramp
+    over prompt and answer lengths. The concurrency cycles, so that load is in the profile. Stopped, it
+    goes on where it was when run again with the same options.
+
+    For example:
+
+        pointsman profile --prompts 200 --out fleet.parquet
+
+        pointsman profile --config config.yaml --prompts 2000 --repeats 100 --concurrency 1,2,4
+
+        pointsman fit fleet.parquet --out fit.json
+    """
+    if repeats > prompts:
+        raise BadRequest(
+            f"--repeats {repeats} is above --prompts {prompts}", remedy="Repeat at most all of them"
+        )
+    cycle = tuple(int(n) for n in number_list("--concurrency", concurrency, 1, 256))
+    made = read_config(config)
+    with fleet_of(made) as fleet:
+        running = fleet.endpoints()
+        asyncio.run(_measure(made, running, out, prompts, repeats, seed, cycle))
+    run = read_profile(out)
+    _summary(run)
+    typer.echo(f"written: {out}; next: pointsman fit {out} --out fit.json")
+
+
+async def _measure(
+    config: Config,
+    running: Sequence[FleetEndpoint],
+    out: Path,
+    prompts: int,
+    repeats: int,
+    seed: int,
+    cycle: tuple[int, ...],
+) -> None:
+    engines, meters = engines_of(config, running), meters_of(config, running)
+    targets = [Target(name, engine, meters.get(name)) for name, engine in engines.items()]
+    options = RunOptions(
+        judge=_judge,
+        seed=seed,
+        concurrency_cycle=cycle,
+        # llama.cpp would otherwise skip the part of a prompt that it has seen before.
+        extra_body={"cache_prompt": False} if running else None,
+    )
+    done: Counter[str] = Counter()
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    try:
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            tasks = {t.name: progress.add_task(t.name, total=prompts + repeats) for t in targets}
+
+            def on_row(row: ProfileRow) -> None:
+                done[row.endpoint] += 1
+                failed = " (failing: " + row.error[:60] + ")" if row.error else ""
+                progress.update(
+                    tasks[row.endpoint], completed=done[row.endpoint], description=row.endpoint + failed
+                )
+
+            await run_profile(
+                targets,
+                profile_prompts(prompts, seed, repeats=repeats),
+                out,
+                RealClock(),
+                options=options,
+                metadata=_metadata(running, targets, prompts, repeats),
+                on_row=on_row,
+            )
+    finally:
+        for engine in engines.values():
+            await engine.close()
+        for meter in set(meters.values()):
+            meter.close()
+
+
+def _judge(spec: Mapping[str, Any], text: str) -> float:
+    return score(spec, text).value
+
+
+def _metadata(
+    running: Sequence[FleetEndpoint], targets: Sequence[Target], prompts: int, repeats: int
+) -> dict[str, Any]:
+    return {
+        "command": "pointsman profile",
+        "machine": machine(),
+        "prompts": prompts,
+        "repeats": repeats,
+        "fleet": {
+            m.name: {"threads": m.threads, "slots": m.slots, "context_tokens": m.context_tokens}
+            for m in running
+        },
+        "meters": {
+            t.name: {"name": t.meter.name, "modelled": t.meter.modelled, "description": t.meter.description}
+            for t in targets
+            if t.meter
+        },
+    }
+
+
+def _summary(run: ProfileRun) -> None:
+    table = Table(title="Measured, mean per request (median for times)", title_justify="left")
+    for head in (
+        "endpoint",
+        "requests",
+        "failed",
+        "in tokens",
+        "out tokens",
+        "TTFT s",
+        "E2E s",
+        "energy J",
+        "right",
+    ):
+        table.add_column(head, justify="left" if head == "endpoint" else "right")
+    for endpoint in run.endpoints():
+        rows = run.measured(endpoint)
+        total = sum(row.endpoint == endpoint for row in run.rows)
+        figures = [
+            _mean(rows, "input_tokens"),
+            _mean(rows, "output_tokens"),
+            _median(rows, "ttft_s"),
+            _median(rows, "e2e_s"),
+        ]
+        energy = _mean(rows, "energy_j") + (" modelled" if any(row.energy_modelled for row in rows) else "")
+        table.add_row(
+            endpoint, str(len(rows)), str(total - len(rows)), *figures, energy, _mean(rows, "score")
+        )
+    Console().print(table)
+
+
+def _mean(rows: Sequence[ProfileRow], name: str) -> str:
+    import numpy as np
+
+    values = column(rows, name)
+    return f"{np.nanmean(values):.3g}" if np.isfinite(values).any() else "-"
+
+
+def _median(rows: Sequence[ProfileRow], name: str) -> str:
+    import numpy as np
+
+    values = column(rows, name)
+    return f"{np.nanmedian(values):.3g}" if np.isfinite(values).any() else "-"
