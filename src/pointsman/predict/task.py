@@ -1,0 +1,177 @@
+"""What kind of question a prompt asks, by cheap rules: the key of per-task priors.
+
+    code        asks for a function, a program or to mend one
+    choice      offers lettered options
+    reasoning   asks for what follows: order, comparison, sequence, calendar, deduction
+    arithmetic  asks for a number that follows from the numbers given
+    fact        asks for one known thing
+    chat        anything else
+
+The first rule that holds decides: code, choice, a written sum, an open task (a story, an
+explanation: chat), reasoning, arithmetic, fact. Rules read the first `READ_CHARS` characters only. Cost: about 10 microseconds a prompt.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+TASKS: Final = ("arithmetic", "fact", "reasoning", "code", "choice", "chat")
+READ_CHARS: Final = 400
+_QUESTION_CHARS: Final = 200
+
+_WORD: Final = re.compile(r"[a-z]+|\d+")
+_SUM: Final = re.compile(r"\d\s?[-+*/^%\u00d7\u00f7]\s?\(?\d")
+_CODE_ASK: Final = frozenset(
+    [
+        "write",
+        "implement",
+        "fix",
+        "debug",
+        "complete",
+        "refactor",
+        "generate",
+        "create",
+        "define",
+        "change",
+        "repair",
+    ]
+)
+_CODE_THING: Final = frozenset(
+    [
+        "function",
+        "program",
+        "code",
+        "script",
+        "class",
+        "method",
+        "query",
+        "regex",
+        "python",
+        "javascript",
+        "sql",
+        "java",
+        "rust",
+        "bash",
+    ]
+)
+_REASONING: Final = frozenset(
+    [
+        "than",
+        "tallest",
+        "shortest",
+        "oldest",
+        "youngest",
+        "cheapest",
+        "sequence",
+        "row",
+        "next",
+        "follows",
+        "belong",
+        "odd",
+        "must",
+        "twice",
+        "every",
+        "therefore",
+        "either",
+        "neither",
+        "today",
+        "tomorrow",
+        "yesterday",
+        "later",
+        "before",
+        "after",
+        "turn",
+        "years",
+    ]
+)
+_ARITHMETIC: Final = frozenset(
+    [
+        "add",
+        "subtract",
+        "multiply",
+        "divide",
+        "divided",
+        "times",
+        "half",
+        "double",
+        "squared",
+        "cubed",
+        "root",
+        "percent",
+        "perimeter",
+        "area",
+        "speed",
+        "multiple",
+        "divisor",
+        "remainder",
+        "power",
+        "sum",
+        "product",
+        "total",
+        "average",
+        "mean",
+        "difference",
+        "compute",
+        "calculate",
+        "evaluate",
+        "solve",
+        "away",
+    ]
+)
+_OPEN: Final = frozenset(
+    [
+        "retell",
+        "story",
+        "essay",
+        "poem",
+        "explain",
+        "describe",
+        "length",
+        "summarise",
+        "summarize",
+        "translate",
+        "happens",
+    ]
+)
+_NUMBER: Final = frozenset(
+    [
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "ten",
+        "eleven",
+        "twelve",
+        "hundred",
+        "thousand",
+    ]
+)
+_ASKING: Final = frozenset(["what", "which", "who", "whose", "where", "when", "name", "give", "how"])
+
+
+def prompt_task(text: str) -> str:
+    """One of `TASKS` for the last user turn's text; an empty text is `chat`."""
+    head = text[:READ_CHARS].lower()
+    listed = _WORD.findall(head)
+    words = set(listed)
+    if "```" in head or (not words.isdisjoint(_CODE_THING) and not words.isdisjoint(_CODE_ASK)):
+        return "code"
+    if "b) " in head and "a) " in head:
+        return "choice"
+    if _SUM.search(head):
+        return "arithmetic"
+    if len(text) > READ_CHARS or not words.isdisjoint(_OPEN):
+        return "chat"
+    if not words.isdisjoint(_REASONING):
+        return "reasoning"
+    counts = any(word.isdigit() for word in words) or not words.isdisjoint(_NUMBER)
+    if counts and (not words.isdisjoint(_ARITHMETIC) or ("how" in words and "many" in words)):
+        return "arithmetic"
+    if len(head) <= _QUESTION_CHARS and not _ASKING.isdisjoint(listed[:2] + listed[-12:]):
+        return "fact"
+    return "chat"
