@@ -8,7 +8,8 @@ built from it only when asked (`assign/explain.py`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -17,11 +18,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pointsman.errors import BadRequest
+
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 AUTO: Final = "auto"
 """The model name that lets the policy choose."""
+
+MAX_WEIGHT: Final = 1e6
 
 UNASSIGNED: Final = -1
 """Endpoint index of a request that waits."""
@@ -89,6 +94,26 @@ class Weights:
     def as_tuple(self) -> tuple[float, float, float, float, float]:
         """The five weights in the order of `OBJECTIVES`."""
         return (self.accuracy, self.energy, self.time, self.price, self.carbon)
+
+    def normalised(self) -> Weights:
+        """The same proportions with sum 1.
+
+        Raises: BadRequest if a weight is not in [0, `MAX_WEIGHT`], or if all are 0.
+        """
+        for name, value in zip(OBJECTIVES, self.as_tuple(), strict=True):
+            if not 0.0 <= value <= MAX_WEIGHT:
+                raise BadRequest(
+                    f"the weight of {name} is {value:g}",
+                    remedy=f"Give each weight a number from 0 to {MAX_WEIGHT:.0f}",
+                    param="weights",
+                )
+        # Rounded once, so that .7, .2 and .1 sum to 1.
+        total = math.fsum(self.as_tuple())
+        if total == 0.0:
+            raise BadRequest(
+                "the weights sum to 0", remedy="Give at least one weight above 0", param="weights"
+            )
+        return Weights(*(value / total for value in self.as_tuple()))
 
 
 OBJECTIVES: Final = ("accuracy", "energy", "time", "price", "carbon")
@@ -219,6 +244,35 @@ class CostTable:
     carbon_g: Estimate
     bypassed: bool = False
 
+    @classmethod
+    def stack(cls, tables: Sequence[CostTable]) -> CostTable:
+        """The rows of tables over the same endpoints, one below the other; at least one table.
+
+        The result counts as bypassed if any of them is.
+        """
+        if len(tables) == 1:
+            return tables[0]
+
+        def estimate(name: str) -> Estimate:
+            columns: list[Estimate] = [getattr(table, name) for table in tables]
+            return Estimate(
+                np.concatenate([column.value for column in columns]),
+                np.concatenate([column.low for column in columns]),
+                np.concatenate([column.high for column in columns]),
+            )
+
+        return cls(
+            tables[0].endpoints,
+            np.concatenate([table.input_tokens for table in tables]),
+            estimate("quality"),
+            estimate("output_tokens"),
+            estimate("time_s"),
+            estimate("energy_j"),
+            estimate("price_usd"),
+            estimate("carbon_g"),
+            any(table.bypassed for table in tables),
+        )
+
     @property
     def n_requests(self) -> int:
         """R."""
@@ -263,13 +317,17 @@ class Admit:
 
 @dataclass(frozen=True, slots=True)
 class EndpointView:
-    """What a policy may know of an endpoint's state: a snapshot, no more."""
+    """What a policy may know of an endpoint's state: a snapshot, no more.
+
+    `load` is what the endpoint last said of itself, None where it says nothing.
+    """
 
     name: str
     queued: int
     running: int
     max_concurrent: int
     healthy: bool
+    load: EndpointLoad | None = None
 
 
 @dataclass(frozen=True, slots=True)
