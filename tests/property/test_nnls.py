@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from pointsman.predict.nnls import nnls
+from pointsman.nnls import nnls
 from pointsman.types import Floats
 
 SIZES = st.tuples(st.integers(1, 12), st.integers(1, 5))

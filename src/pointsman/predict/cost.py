@@ -19,8 +19,8 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from pointsman.nnls import nnls
 from pointsman.predict.cost_rows import CostRows, dependent_columns
-from pointsman.predict.nnls import nnls
 from pointsman.types import Floats
 
 TERMS: Final[dict[str, Callable[[Floats, Floats], Floats]]] = {
