@@ -14,10 +14,13 @@ import numpy as np
 from pointsman.admit.base import AdmitPolicy
 from pointsman.assign.base import AssignPolicy
 from pointsman.assign.eligibility import Eligibility, refusal
+from pointsman.errors import InternalError
 from pointsman.types import (
+    EMPTY,
     UNASSIGNED,
     Admission,
     Admit,
+    Assignment,
     Bools,
     CostTable,
     Decision,
@@ -31,10 +34,10 @@ QUEUE_FULL: Final = "its queue is full"
 
 
 class Decided(NamedTuple):
-    """What becomes of one request; `index` is the endpoint's column, or -1."""
+    """What becomes of one request; `column` is that of its endpoint, or -1."""
 
     admit: Admit
-    index: int
+    column: int
     decision: Decision
 
 
@@ -42,7 +45,7 @@ class Decider:
     """The three stages over a fixed list of E endpoints.
 
     Args:
-        max_queued: an endpoint with so many waiting takes no more.
+        max_queued: an endpoint takes no more when so many wait beyond those its free slots will take.
     """
 
     def __init__(
@@ -60,10 +63,15 @@ class Decider:
 
         A request without an eligible endpoint is refused before any policy sees it; one that the
         assignment leaves waiting is deferred without a time.
+
+        Raises: what a policy raises; InternalError if a policy answers what it may not.
         """
-        mask, excluded = self._eligibility.filter(requests, table.input_tokens, self._closed(view))
-        reachable = mask.any(axis=1)
-        if reachable.all():
+        closed = [self.closed(endpoint) for endpoint in view]
+        mask, excluded = self._eligibility.filter(requests, table.input_tokens, closed)
+        if self._names and all(reasons is EMPTY for reasons in excluded):
+            return self._with_policies(requests, table, mask, excluded, view, now)
+        reachable: list[bool] = np.asarray(mask.any(axis=1)).tolist()
+        if all(reachable):
             return self._with_policies(requests, table, mask, excluded, view, now)
         rows = np.flatnonzero(reachable)
         some = self._with_policies(
@@ -80,6 +88,33 @@ class Decider:
             for row, request in enumerate(requests)
         ]
 
+    def try_decide(
+        self, requests: Sequence[Request], table: CostTable, view: Sequence[EndpointView], now: float
+    ) -> Sequence[Decided | Exception]:
+        """The same, with the error in place of a decision at which a policy raised.
+
+        Policies that raise at a batch are asked for each request alone, so that one harms no other.
+        """
+        try:
+            return self.decide(requests, table, view, now)
+        except Exception as error:  # noqa: BLE001 - policies may be anyone's; the loop must go on
+            if len(requests) == 1:
+                return [error]
+        return [
+            self.try_decide([request], table.row(row), view, now)[0] for row, request in enumerate(requests)
+        ]
+
+    def closed(self, endpoint: EndpointView) -> str | None:
+        """Why an endpoint takes nothing now, or None."""
+        if not endpoint.healthy:
+            return DOWN
+        if endpoint.queued < self._max_queued:
+            return None
+        free = max(0, endpoint.max_concurrent - endpoint.running)
+        if endpoint.queued < self._max_queued + free:
+            return None
+        return f"{QUEUE_FULL} (limit {self._max_queued})"
+
     def _with_policies(
         self,
         requests: Sequence[Request],
@@ -93,29 +128,47 @@ class Decider:
             return []
         admits = self.admit.admit(requests, table, mask, now)
         assignment = self.assign.assign(requests, table, mask, view)
-        chosen = assignment.endpoint_index.tolist()
+        columns = self._columns(assignment, admits, excluded)
+        weights = assignment.weights or (None,) * len(requests)
+        score = assignment.score
         decided = []
         for row, request in enumerate(requests):
-            admit, index = admits[row], UNASSIGNED
+            admit, column = admits[row], UNASSIGNED
             if admit.action is Admission.RUN:
-                index = chosen[row]
-                action = Admission.DEFER if index == UNASSIGNED else Admission.RUN
+                column = columns[row]
+                action = Admission.DEFER if column == UNASSIGNED else Admission.RUN
                 admit = Admit(action, assignment.reason[row])
             decision = Decision(
-                request_id=request.id,
-                at_s=now,
-                action=admit.action,
-                reason=admit.reason,
-                policy=self.assign.name,
-                table=table,
-                index=row,
-                excluded=excluded[row],
-                score=assignment.score[row],
-                endpoint=None if index == UNASSIGNED else self._names[index],
-                weights=assignment.weights[row] if assignment.weights else None,
+                request.id,
+                now,
+                admit.action,
+                admit.reason,
+                self.assign.name,
+                table,
+                row,
+                excluded[row],
+                score[row],
+                None if column == UNASSIGNED else self._names[column],
+                weights[row],
             )
-            decided.append(Decided(admit, index, decision))
+            decided.append(Decided(admit, column, decision))
         return decided
+
+    def _columns(
+        self, assignment: Assignment, admits: Sequence[Admit], excluded: Sequence[Mapping[str, str]]
+    ) -> list[int]:
+        """The chosen columns. Raises InternalError unless the policies answered what they may."""
+        columns: list[int] = assignment.endpoint_index.tolist()
+        n, names = len(excluded), self._names
+        if not n == len(columns) == len(admits) == len(assignment.reason) == len(assignment.score):
+            raise InternalError(
+                f"policies {self.admit.name} and {self.assign.name} did not answer for all {n} requests"
+            )
+        for column, reasons in zip(columns, excluded, strict=True):
+            if column != UNASSIGNED and (not 0 <= column < len(names) or names[column] in reasons):
+                name = names[column] if 0 <= column < len(names) else f"no. {column}"
+                raise InternalError(f"policy {self.assign.name} chose endpoint {name}, which is not eligible")
+        return columns
 
     def _refused(
         self, request: Request, table: CostTable, row: int, excluded: Mapping[str, str], now: float
@@ -134,14 +187,6 @@ class Decider:
             endpoint=None,
         )
         return Decided(admit, UNASSIGNED, decision)
-
-    def _closed(self, view: Sequence[EndpointView]) -> list[str | None]:
-        """For each endpoint why it takes nothing now, or None."""
-        full = f"{QUEUE_FULL} (limit {self._max_queued})"
-        return [
-            DOWN if not endpoint.healthy else (full if endpoint.queued >= self._max_queued else None)
-            for endpoint in view
-        ]
 
 
 def refusal_code(decision: Decision) -> str:

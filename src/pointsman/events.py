@@ -11,6 +11,8 @@ so a run can be recorded and replayed.
     Cancelled          -> Finish, or Abort while it runs (its slot is free only when the engine says so)
     CapacityChanged    -> Dispatch, or new decisions for those that waited there
     LoadObserved       -> nothing now; policies see it
+
+An id may come again once its request has got its Finish, and not before.
 """
 
 from __future__ import annotations

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
+from typing import Final
+
 from pointsman.types import Decision, Outcome, Request
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Hooks:
@@ -22,3 +28,49 @@ class Hooks:
 
     def bypassed(self, n_requests: int, reason: str) -> None:
         """Predictions failed or were late; priors were used."""
+
+    def policy_raised(self, policy: str, error: Exception) -> None:
+        """A policy broke its promise not to raise; the request it was asked about fails."""
+
+
+class GuardedHooks(Hooks):
+    """Passes every call on; what a hook raises is logged and counted and goes no further.
+
+    Attributes:
+        failures: calls that raised.
+    """
+
+    def __init__(self, inner: Hooks) -> None:
+        self.failures = 0
+        self._inner = inner
+
+    def arrived(self, request: Request) -> None:
+        """See `Hooks`."""
+        self._call(self._inner.arrived, request)
+
+    def decided(self, decision: Decision) -> None:
+        """See `Hooks`."""
+        self._call(self._inner.decided, decision)
+
+    def dispatched(self, request: Request, endpoint: str, queue_s: float) -> None:
+        """See `Hooks`."""
+        self._call(self._inner.dispatched, request, endpoint, queue_s)
+
+    def finished(self, outcome: Outcome) -> None:
+        """See `Hooks`."""
+        self._call(self._inner.finished, outcome)
+
+    def bypassed(self, n_requests: int, reason: str) -> None:
+        """See `Hooks`."""
+        self._call(self._inner.bypassed, n_requests, reason)
+
+    def policy_raised(self, policy: str, error: Exception) -> None:
+        """See `Hooks`."""
+        self._call(self._inner.policy_raised, policy, error)
+
+    def _call(self, hook: Callable[..., None], *args: object) -> None:
+        try:
+            hook(*args)
+        except Exception:  # whatever a plugin raises must not reach the loop
+            self.failures += 1
+            _log.exception("hook %s raised", getattr(hook, "__qualname__", hook))

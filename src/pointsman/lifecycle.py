@@ -42,7 +42,7 @@ class Move(StrEnum):
     FAIL = "fail"
 
 
-_DECIDED: Final = {
+_DECIDED: Final[dict[Move, State | Disposition]] = {
     Move.DEFER: State.DEFERRED,
     Move.QUEUE: State.QUEUED,
     Move.SKIP: Disposition.SKIPPED,

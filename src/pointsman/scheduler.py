@@ -7,19 +7,24 @@
         dispatch from every queue that changed     up to its endpoint's max_concurrent
         return the commands
 
-Its state is the ledger and, for each endpoint, a queue with its count of running ones. A steps. A step costs O(what changed): a queue is touched only when something joined or left it. A
-cancelled request stays in its heap as a dead item and is dropped when it comes to the top.
+Its state is the ledger and, for each endpoint, a queue with its count of running requests. A step
+costs O(what changed): a queue is touched only when something joined or left it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
+from math import inf, isfinite
+from typing import Final
+
+import numpy as np
 
 from pointsman.admit.base import AdmitPolicy
 from pointsman.assign.base import AssignPolicy
-from pointsman.decide import Decider, refusal_code
-from pointsman.errors import IllegalTransition, InternalError
+from pointsman.decide import Decided, Decider, refusal_code
+from pointsman.errors import InternalError
 from pointsman.events import (
     Abort,
     Arrived,
@@ -43,12 +48,13 @@ from pointsman.events import (
     Woke,
 )
 from pointsman.hooks import Hooks
+from pointsman.legality import check_events
 from pointsman.lifecycle import Entry, Ledger, Move, State
 from pointsman.order.base import OrderPolicy
 from pointsman.order.queue import EndpointQueue
 from pointsman.types import (
+    UNASSIGNED,
     Admission,
-    Admit,
     CostTable,
     Decision,
     Disposition,
@@ -57,6 +63,18 @@ from pointsman.types import (
     Outcome,
 )
 
+_REDECIDED_AT_ONCE: Final = 1_000
+"""Rows of one table when a queue is emptied; its arrays live as long as any of their requests."""
+
+
+_END_CODE: Final = {
+    (Move.ANSWER, False): "",
+    (Move.ANSWER, True): "",
+    (Move.FAIL, False): "upstream_error",
+    (Move.FAIL, True): "cancelled",
+}
+"""The code of a Finish by how the request ended on its endpoint and whether it was being aborted."""
+
 
 @dataclass(frozen=True, slots=True)
 class SchedulerOptions:
@@ -64,7 +82,8 @@ class SchedulerOptions:
 
     Attributes:
         predict_deadline_s: predictions later than this are replaced by priors.
-        max_queued: the longest queue of one endpoint; a request that finds all full is refused.
+        max_queued: the longest queue of one endpoint, beyond its free slots; 0 lets none wait. A
+            request that finds all full is refused.
         retry_assignment_s: when a request that a policy left waiting is looked at again.
     """
 
@@ -105,7 +124,8 @@ class Scheduler:
         self._hooks = hooks or Hooks()
         self.decider = Decider(endpoints, admit, assign, max_queued=self._options.max_queued)
         self._queues = [EndpointQueue(endpoint, endpoint.max_concurrent) for endpoint in endpoints]
-        self._index = {name: index for index, name in enumerate(names)}
+        self._names = names
+        self._column = {name: column for column, name in enumerate(names)}
 
     def view(self) -> tuple[EndpointView, ...]:
         """The endpoints' states now."""
@@ -117,42 +137,17 @@ class Scheduler:
         Raises: IllegalTransition if an event does not fit the ledger; then nothing has changed.
         Cost: O(len(events) * (E + log of the queue)).
         """
-        self._check(events)
+        check_events(events, self.ledger, self._names)
         step = _Step(now)
         for event in events:
             self._apply(event, step)
         if step.arrived:
             self._ask_predictions(step)
-        for index in sorted(step.changed):
-            self._dispatch(index, step)
+        for column in sorted(step.changed):
+            self._dispatch(column, step)
         if step.outcomes:
             step.commands.append(Learn(tuple(step.outcomes)))
         return step.commands
-
-    def _check(self, events: Sequence[Event]) -> None:
-        """Raise for the first event that does not fit, before any is applied."""
-        born: set[str] = set()
-        dead: set[str] = set()
-        for event in events:
-            if isinstance(event, Arrived):
-                request_id = event.request.id
-                if request_id in born or (request_id not in dead and self.ledger.get(request_id)):
-                    raise IllegalTransition(f"request {request_id!r} arrived twice")
-                born.add(request_id)
-            elif isinstance(event, Completed | Failed):
-                entry = None if event.request_id in dead else self.ledger.entry(event.request_id)
-                if entry is None or entry.state is not State.RUNNING:
-                    was = entry.state if entry else "ended"
-                    raise IllegalTransition(
-                        f"request {event.request_id!r} is {was}, so it can't end on an endpoint"
-                    )
-                dead.add(event.request_id)
-            elif isinstance(event, CapacityChanged | LoadObserved) and event.endpoint not in self._index:
-                raise IllegalTransition(f"endpoint {event.endpoint!r} is unknown")
-            elif isinstance(event, Predicted) and event.table.n_requests != len(event.request_ids):
-                raise IllegalTransition(
-                    f"{event.table.n_requests} rows of predictions for {len(event.request_ids)} requests"
-                )
 
     def _apply(self, event: Event, step: _Step) -> None:
         match event:
@@ -170,21 +165,21 @@ class Scheduler:
             case Cancelled(request_id):
                 self._cancel(request_id, step)
             case CapacityChanged(endpoint, max_concurrent, healthy):
-                self._change_capacity(self._index[endpoint], max_concurrent, healthy, step)
+                self._change_capacity(self._column[endpoint], max_concurrent, healthy, step)
             case LoadObserved(endpoint, load):
-                self._queues[self._index[endpoint]].load = load
+                self._queues[self._column[endpoint]].load = load
             case Woke(PredictionDue(request_ids)):
                 self._bypass(request_ids, "predictions were late", step)
             case Woke(Deferred(request_id)):
                 entry = self.ledger.get(request_id)
                 if entry and entry.state is State.DEFERRED and entry.decision:
-                    self._decide_again([entry], step)
+                    self._decide(entry.decision.predictions, [entry], step)
 
     # Predictions
 
     def _ask_predictions(self, step: _Step) -> None:
-        alive = (entry for entry in step.arrived if self.ledger.get(entry.request.id) is entry)
-        requests = tuple(entry.request for entry in alive)
+        waiting = (entry for entry in step.arrived if self.ledger.get(entry.request.id) is entry)
+        requests = tuple(entry.request for entry in waiting if entry.state is State.PREDICTING)
         if not requests:
             return
         deadline_s = step.now + self._options.predict_deadline_s
@@ -194,54 +189,68 @@ class Scheduler:
 
     def _take_predictions(self, request_ids: Sequence[str], table: CostTable, step: _Step) -> None:
         """Predictions of requests that no longer wait for them (cancelled, bypassed) are dropped."""
-        waiting = [
-            (row, entry)
-            for row, request_id in enumerate(request_ids)
-            if (entry := self.ledger.get(request_id)) and entry.state is State.PREDICTING
-        ]
-        if len(waiting) == len(request_ids):
-            self._decide(table, [entry for _, entry in waiting], step)
-        else:
-            for row, entry in waiting:
-                self._decide(table.row(row), [entry], step)
+        rows, entries = self._predicting(request_ids)
+        if not rows:
+            return
+        if len(rows) < len(request_ids):
+            table = table.take(np.array(rows, dtype=np.int64))
+        self._decide(table, entries, step)
 
     def _bypass(self, request_ids: Sequence[str], reason: str, step: _Step) -> None:
-        late = [
-            entry
-            for request_id in request_ids
-            if (entry := self.ledger.get(request_id)) and entry.state is State.PREDICTING
-        ]
-        if late:
-            self._hooks.bypassed(len(late), reason)
-        for entry in late:
-            self._decide(self._prior, [entry], step)
+        """Requests that still wait for predictions go on with the prior."""
+        _, entries = self._predicting(request_ids)
+        if entries:
+            self._hooks.bypassed(len(entries), reason)
+            self._decide(self._prior.take(np.zeros(len(entries), dtype=np.int64)), entries, step)
+
+    def _predicting(self, request_ids: Sequence[str]) -> tuple[list[int], list[Entry]]:
+        """Those that wait for predictions, with their places in `request_ids`."""
+        rows, entries = [], []
+        for row, request_id in enumerate(request_ids):
+            entry = self.ledger.get(request_id)
+            if entry and entry.state is State.PREDICTING:
+                rows.append(row)
+                entries.append(entry)
+        return rows, entries
 
     # Decisions
 
-    def _decide_again(self, entries: Sequence[Entry], step: _Step) -> None:
-        """A new decision from the predictions that were made once."""
-        for entry in entries:
-            if entry.decision:
-                self._decide(entry.decision.predictions, [entry], step)
-
     def _decide(self, table: CostTable, entries: Sequence[Entry], step: _Step) -> None:
-        """Decide for the rows of `table`, whose entries must be alive."""
-        requests = [entry.request for entry in entries]
-        decided = self.decider.decide(requests, table, self.view(), step.now)
-        for entry, (admit, index, decision) in zip(entries, decided, strict=True):
-            self._settle(entry, admit, index, decision, step)
+        """Decide for the rows of `table`, at least one, and settle them in order, until one finds its queue full.
 
-    def _settle(self, entry: Entry, admit: Admit, index: int, decision: Decision, step: _Step) -> None:
+        What is left is then decided anew without that endpoint, so at most E times.
+        """
+        while True:
+            requests = [entry.request for entry in entries]
+            answers = self.decider.try_decide(requests, table, self.view(), step.now)
+            done = 0
+            for entry, answer in zip(entries, answers, strict=True):
+                if isinstance(answer, Exception):
+                    self._fail(entry, self.decider.assign.name, answer, step)
+                elif done and answer.column >= 0 and self._closed(answer.column):
+                    break
+                else:
+                    self._settle(entry, answer, step)
+                done += 1
+            if done == len(entries):
+                return
+            entries, table = entries[done:], table.take(slice(done, None))
+
+    def _closed(self, column: int) -> bool:
+        return self.decider.closed(self._queues[column].view()) is not None
+
+    def _settle(self, entry: Entry, decided: Decided, step: _Step) -> None:
         """Keep the decision and carry it out."""
+        admit, column, decision = decided
         entry.decision = decision
         step.commands.append(Record(decision))
         self._hooks.decided(decision)
         match admit.action:
             case Admission.RUN:
-                self._enqueue(entry, index, decision, step)
+                self._enqueue(entry, column, decision, step)
             case Admission.DEFER:
                 until_s = admit.until_s
-                if until_s is None:
+                if until_s is None or not step.now < until_s < inf:
                     until_s = step.now + self._options.retry_assignment_s
                 self.ledger.move(entry, Move.DEFER)
                 step.commands.append(Wake(until_s, Deferred(entry.request.id)))
@@ -253,16 +262,23 @@ class Scheduler:
 
     # Queues and slots
 
-    def _enqueue(self, entry: Entry, index: int, decision: Decision, step: _Step) -> None:
-        key = self.order.key(entry.request, decision, entry.arrived_s)
+    def _enqueue(self, entry: Entry, column: int, decision: Decision, step: _Step) -> None:
+        try:
+            key = self.order.key(entry.request, decision, entry.arrived_s)
+        except Exception as error:  # noqa: BLE001 - policies may be anyone's; the loop must go on
+            self._fail(entry, self.order.name, error, step)
+            return
+        if not isfinite(key):
+            self._fail(entry, self.order.name, InternalError(f"key {key} is not finite"), step)
+            return
         self.ledger.move(entry, Move.QUEUE)
-        entry.endpoint = index
-        self._queues[index].push(key, entry)
-        step.changed.add(index)
+        entry.endpoint = column
+        self._queues[column].push(key, entry)
+        step.changed.add(column)
 
-    def _dispatch(self, index: int, step: _Step) -> None:
+    def _dispatch(self, column: int, step: _Step) -> None:
         """Fill the endpoint's free slots from its queue, in order."""
-        queue = self._queues[index]
+        queue = self._queues[column]
         while (entry := queue.start_next()) is not None:
             self.ledger.move(entry, Move.DISPATCH)
             entry.dispatched_s = step.now
@@ -276,7 +292,7 @@ class Scheduler:
         step.changed.add(entry.endpoint)
         if entry.dispatched_s is not None:
             outcome = replace(outcome, queue_s=entry.dispatched_s - entry.arrived_s)
-        step.commands.append(Finish(outcome, "" if move is Move.ANSWER else "upstream_error"))
+        step.commands.append(Finish(outcome, _END_CODE[move, entry.aborting]))
         step.outcomes.append(outcome)
         self._hooks.finished(outcome)
 
@@ -301,12 +317,33 @@ class Scheduler:
         step.commands.append(Finish(outcome, code))
         self._hooks.finished(outcome)
 
-    def _change_capacity(self, index: int, max_concurrent: int, healthy: bool, step: _Step) -> None:
-        queue = self._queues[index]
+    def _fail(self, entry: Entry, policy: str, error: Exception, step: _Step) -> None:
+        """A policy raised; what it said goes to the hook, since it may hold a prompt."""
+        self._hooks.policy_raised(policy, error)
+        reason = f"policy {policy} raised {type(error).__name__}"
+        self._end(entry, Move.FAIL, Disposition.FAILED, reason, "internal_error", step)
+
+    def _change_capacity(self, column: int, max_concurrent: int, healthy: bool, step: _Step) -> None:
+        queue = self._queues[column]
         queue.max_concurrent, queue.healthy = max_concurrent, healthy
-        step.changed.add(index)
+        step.changed.add(column)
         if not healthy:
-            self._decide_again(queue.drain(), step)
+            self._move_elsewhere(queue.drain(), step)
+
+    def _move_elsewhere(self, entries: Sequence[Entry], step: _Step) -> None:
+        """New decisions, from the predictions that were made once, for those whose endpoint went down."""
+        for entry in entries:
+            entry.endpoint = UNASSIGNED
+        for start in range(0, len(entries), _REDECIDED_AT_ONCE):
+            some = entries[start : start + _REDECIDED_AT_ONCE]
+            for _, alike in groupby(some, key=_bypassed):
+                group = list(alike)
+                rows = [entry.decision.predictions for entry in group if entry.decision]
+                self._decide(CostTable.stack(rows), group, step)
+
+
+def _bypassed(entry: Entry) -> bool:
+    return entry.decision is not None and entry.decision.table.bypassed
 
 
 @dataclass(slots=True)

@@ -22,7 +22,8 @@ class EndpointQueue:
     leaving cost O(log n), amortised.
 
     Attributes:
-        running: requests outstanding on the endpoint; its slots are `max_concurrent`.
+        max_concurrent: the endpoint's slots; lowered below `running`, none starts until enough ended.
+        running: requests outstanding on the endpoint.
         load: what the endpoint last said of itself, if it says anything.
     """
 
@@ -40,7 +41,14 @@ class EndpointQueue:
 
     def view(self) -> EndpointView:
         """The state as policies see it."""
-        return EndpointView(self.endpoint.name, len(self), self.running, self.max_concurrent, self.healthy)
+        return EndpointView(
+            self.endpoint.name,
+            len(self._waiting),
+            self.running,
+            self.max_concurrent,
+            self.healthy,
+            self.load,
+        )
 
     def push(self, key: float, entry: Entry) -> None:
         """A request joins. Raises InternalError if it waits here already, or if its key is NaN."""
@@ -52,8 +60,9 @@ class EndpointQueue:
         heapq.heappush(self._heap, (key, entry.seq, entry))
 
     def remove(self, entry: Entry) -> None:
-        """A waiting request leaves without having run."""
-        del self._waiting[entry.seq]
+        """A waiting request leaves for good, without having run. Raises InternalError if it is not here."""
+        if self._waiting.pop(entry.seq, None) is None:
+            raise InternalError(f"request {entry.request.id!r} does not wait for {self.endpoint.name}")
         if len(self._heap) > 2 * len(self._waiting) + _MIN_COMPACT:
             self._heap = [item for item in self._heap if item[1] in self._waiting]
             heapq.heapify(self._heap)
@@ -70,16 +79,14 @@ class EndpointQueue:
         return None
 
     def release(self) -> None:
-        """A running request gave its slot back."""
+        """A running request gave its slot back. Raises InternalError if nobody held one."""
         if self.running == 0:
             raise InternalError(f"endpoint {self.endpoint.name} gave back a slot that nobody held")
         self.running -= 1
 
     def drain(self) -> list[Entry]:
         """Take out all waiting requests, in order."""
-        waiting = [
-            entry for _, seq, entry in sorted(self._heap, key=lambda item: item[:2]) if seq in self._waiting
-        ]
+        waiting = [entry for _, seq, entry in sorted(self._heap) if seq in self._waiting]
         self._heap.clear()
         self._waiting.clear()
         return waiting
