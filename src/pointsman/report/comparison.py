@@ -1,0 +1,106 @@
+"""Answers of several strategies to the same questions, side by side: lines, a summary, a CSV."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from math import nan
+from pathlib import Path
+from statistics import fmean
+
+from rich.table import Table
+from rich.text import Text
+
+from pointsman.metrics.proportion import wilson_interval
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One question as one strategy had it answered.
+
+    Attributes:
+        strategy: a weighting, or a fixed model to compare with.
+        endpoint: the chosen one; `why` is the decision's reason.
+        time_s: measured, from sending to the last byte; `predicted_time_s` is what the choice read.
+        energy_j: this answer's; None where no meter sees the endpoint.
+        correct: in [0, 1]; `verdict` says why.
+    """
+
+    strategy: str
+    question_id: str
+    task: str
+    endpoint: str
+    why: str
+    input_tokens: int | None
+    output_tokens: int | None
+    predicted_time_s: float
+    time_s: float | None
+    predicted_energy_j: float
+    energy_j: float | None
+    energy_modelled: bool
+    correct: float
+    verdict: str
+
+
+def answer_line(made: Answered) -> Text:
+    """One line to watch while questions are answered."""
+    right = made.correct >= 1
+    line = Text(f"{made.strategy:<16} {made.task:<10} ", no_wrap=True, overflow="ellipsis")
+    line.append(f"{made.endpoint:<19}", style="bold")
+    line.append(f" {_tokens(made):>9} tok {_known(made.time_s):>5} s {_known(made.energy_j):>6} J ")
+    line.append("right" if right else "wrong", style="green" if right else "red")
+    line.append(f"  {made.why}", style="dim")
+    return line
+
+
+def summary_table(rows: Sequence[Answered]) -> Table:
+    """One row a strategy: what it chose, how much was right, tokens, time and energy."""
+    modelled = " modelled" if any(row.energy_modelled for row in rows) else ""
+    table = Table(title="All questions, each strategy", title_justify="left", caption_justify="left")
+    for head in ("strategy", "chose", "right", "95% interval", "out tokens", "s / answer", f"J / answer{modelled}"):
+        table.add_column(head, justify="left" if head in ("strategy", "chose") else "right")
+    for strategy in dict.fromkeys(row.strategy for row in rows):
+        mine = [row for row in rows if row.strategy == strategy]
+        chosen = Counter(row.endpoint for row in mine)
+        right = sum(row.correct for row in mine)
+        low, high = wilson_interval(right, len(mine))
+        table.add_row(
+            strategy,
+            ", ".join(f"{count} {endpoint}" for endpoint, count in chosen.most_common()),
+            f"{right:.0f}/{len(mine)}",
+            f"{low:.0%} to {high:.0%}",
+            f"{_mean([row.output_tokens for row in mine]):.0f}",
+            f"{_mean([row.time_s for row in mine]):.2f}",
+            f"{_mean([row.energy_j for row in mine]):.2f}",
+        )
+    return table
+
+
+def prediction_error(rows: Sequence[Answered]) -> float:
+    """Mean absolute percentage error of the predicted times against the measured ones; NaN if none."""
+    errors = [abs(row.predicted_time_s - row.time_s) / row.time_s for row in rows if row.time_s]
+    return fmean(errors) if errors else nan
+
+
+def write_answers(path: Path, rows: Sequence[Answered]) -> None:
+    """Write every answer as CSV."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Answered)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def _tokens(made: Answered) -> str:
+    return f"{made.input_tokens or '?'}+{made.output_tokens or '?'}"
+
+
+def _known(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _mean(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else nan
