@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +19,7 @@ from pointsman.clock import RealClock
 from pointsman.engines.catalogue import CATALOGUE, lookup
 from pointsman.engines.fleet import READY_TIMEOUT_S, Fleet, FleetModel, FleetRecord, pulled_model
 from pointsman.engines.weights import pull as pull_weights
-from pointsman.engines.weights import weights_path
+from pointsman.engines.weights import pulled_path, weights_path
 from pointsman.errors import BadRequest
 
 app = typer.Typer(
@@ -50,13 +51,8 @@ def pull(models: ModelNames = None) -> None:
 
         pointsman fleet pull --model smollm2-135m
     """
-    chosen = [lookup(name) for name in models or CATALOGUE]
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        for model in chosen:
-            task = progress.add_task(model.name, total=model.size_bytes)
-            path = pull_weights(model, progress=partial(_advance, progress, task))
-            progress.console.print(f"{model.name} ({model.licence}): {path}", highlight=False, soft_wrap=True)
+    for name, path in pull_models(models or list(CATALOGUE)).items():
+        typer.echo(f"{name} ({lookup(name).licence}): {path}")
 
 
 @app.command()
@@ -133,6 +129,20 @@ def down(
     """
     stopped = Fleet().down(models)
     typer.echo(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
+
+
+def pull_models(names: Sequence[str]) -> dict[str, Path]:
+    """Pull weights with a progress bar a model; those in the cache are only looked up."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    paths: dict[str, Path] = {}
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        for model in map(lookup, names):
+            if weights_path(model).is_file():
+                paths[model.name] = pulled_path(model)
+                continue
+            task = progress.add_task(model.name, total=model.size_bytes)
+            paths[model.name] = pull_weights(model, progress=partial(_advance, progress, task))
+    return paths
 
 
 def _advance(progress: Progress, task: TaskID, done_bytes: int, total_bytes: int) -> None:

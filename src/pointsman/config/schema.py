@@ -33,7 +33,7 @@ from pointsman.config.secret import Secret
 from pointsman.config.tree import Node
 from pointsman.types import Endpoint, Slo, Weights
 
-POLICIES: Final = ("random", "single", "weighted")
+POLICIES: Final = ("cheapest", "random", "single", "weighted")
 """The policies of this package; plugins add theirs (see `load_config`)."""
 
 MAX_SECONDS: Final = 86_400.0
@@ -99,7 +99,7 @@ def _check_policy(policy: PolicyConfig, node: Node) -> Iterator[Problem]:
 class PolicyConfig:
     """Where requests run. `policy: random` is short for `policy: {name: random}`."""
 
-    name: str = setting("weighted", text, "weighted, single, random, or a plugin's name")
+    name: str = setting("weighted", text, "weighted, single, cheapest, random, or a plugin's name")
     weights: Weights = setting(
         Weights(accuracy=1.0, energy=1.0, time=1.0), _weights, "of `weighted`: what matters; any sum above 0"
     )

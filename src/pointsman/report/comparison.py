@@ -6,7 +6,7 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
-from math import nan
+from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
 
@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pointsman.metrics.proportion import wilson_interval
+from pointsman.types import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,25 @@ class Answered:
     verdict: str
 
 
+def choice_in_words(decision: Decision) -> str:
+    """What the chosen endpoint promises and how close the next one came, in one line."""
+    if decision.endpoint is None or decision.score is None:
+        return decision.reason
+    table, names = decision.predictions, decision.table.endpoints
+    chosen = names.index(decision.endpoint)
+    promise = (
+        f"{table.quality.value[0, chosen]:.0%} likely right, {table.time_s.value[0, chosen]:.1f} s, "
+        f"{table.energy_j.value[0, chosen]:.1f} J"
+    )
+    others = [
+        (float(score), names[e]) for e, score in enumerate(decision.score) if e != chosen and isfinite(score)
+    ]
+    if not others:
+        return f"{promise}; the only one that can"
+    score, name = min(others)
+    return f"{promise}; score {decision.score[chosen]:.2f}, next {score:.2f} {name}"
+
+
 def answer_line(made: Answered) -> Text:
     """One line to watch while questions are answered."""
     right = made.correct >= 1
@@ -59,7 +79,15 @@ def summary_table(rows: Sequence[Answered]) -> Table:
     """One row a strategy: what it chose, how much was right, tokens, time and energy."""
     modelled = " modelled" if any(row.energy_modelled for row in rows) else ""
     table = Table(title="All questions, each strategy", title_justify="left", caption_justify="left")
-    for head in ("strategy", "chose", "right", "95% interval", "out tokens", "s / answer", f"J / answer{modelled}"):
+    for head in (
+        "strategy",
+        "chose",
+        "right",
+        "95% interval",
+        "out tokens",
+        "s / answer",
+        f"J / answer{modelled}",
+    ):
         table.add_column(head, justify="left" if head in ("strategy", "chose") else "right")
     for strategy in dict.fromkeys(row.strategy for row in rows):
         mine = [row for row in rows if row.strategy == strategy]
