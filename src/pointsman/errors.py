@@ -146,14 +146,28 @@ class EngineGarbage(EngineError):
 
 
 class EngineRejected(EngineError):
-    """The endpoint answered with an error status; `status` and `body` are what it said."""
+    """The endpoint answered with an error status.
+
+    Args:
+        status, body: what it said.
+        retry_after: its header of that name, if it sent one.
+    """
 
     default_code = "upstream_rejected"
 
-    def __init__(self, message: str, *, endpoint: str = "", status: int, body: bytes = b"") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        endpoint: str = "",
+        status: int,
+        body: bytes = b"",
+        retry_after: str | None = None,
+    ) -> None:
         super().__init__(message, endpoint=endpoint)
         self.status = status
         self.body = body
+        self.retry_after = retry_after
 
 
 class InternalError(PointsmanError):
@@ -164,3 +178,18 @@ class IllegalTransition(InternalError):
     """An event that the lifecycle table does not allow; nothing was changed."""
 
     default_code = "illegal_transition"
+
+
+def origin(error: BaseException) -> str:
+    """The kind of an exception and the line it came from, without its text.
+
+    For logs: what foreign code says in an exception may hold a prompt or a key.
+    """
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    kind = type(error).__name__
+    if trace is None:
+        return kind
+    code = trace.tb_frame.f_code
+    return f"{kind} at {code.co_filename}:{trace.tb_lineno} in {code.co_name}"

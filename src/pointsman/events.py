@@ -64,9 +64,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The caller went away."""
+    """The caller went away, or Pointsman gives the request up; `reason` is for its outcome."""
 
     request_id: str
+    reason: str = "the caller cancelled it"
 
 
 @dataclass(frozen=True, slots=True)

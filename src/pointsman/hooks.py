@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from pointsman.errors import origin
 from pointsman.types import Decision, Outcome, Request
 
 _log: Final = logging.getLogger(__name__)
 
 
 class Hooks:
-    """Override what you need. A hook must be quick and must not raise."""
+    """Override what you need. A hook must be quick; what it raises is logged and goes no further."""
 
     def arrived(self, request: Request) -> None:
         """A request entered the scheduler."""
@@ -71,6 +72,6 @@ class GuardedHooks(Hooks):
     def _call(self, hook: Callable[..., None], *args: object) -> None:
         try:
             hook(*args)
-        except Exception:  # whatever a plugin raises must not reach the loop
+        except Exception as error:  # noqa: BLE001 - whatever a plugin raises must not reach the loop
             self.failures += 1
-            _log.exception("hook %s raised", getattr(hook, "__qualname__", hook))
+            _log.error("a hook raised %s", origin(error))

@@ -47,7 +47,7 @@ from pointsman.events import (
     Wake,
     Woke,
 )
-from pointsman.hooks import Hooks
+from pointsman.hooks import GuardedHooks, Hooks
 from pointsman.legality import check_events
 from pointsman.lifecycle import Entry, Ledger, Move, State
 from pointsman.order.base import OrderPolicy
@@ -121,7 +121,7 @@ class Scheduler:
         self.order = order
         self._prior = prior
         self._options = options or SchedulerOptions()
-        self._hooks = hooks or Hooks()
+        self._hooks = GuardedHooks(hooks) if hooks else Hooks()
         self.decider = Decider(endpoints, admit, assign, max_queued=self._options.max_queued)
         self._queues = [EndpointQueue(endpoint, endpoint.max_concurrent) for endpoint in endpoints]
         self._names = names
@@ -162,8 +162,8 @@ class Scheduler:
                 self._leave(self.ledger.entry(request_id), Move.ANSWER, outcome, step)
             case Failed(request_id, outcome):
                 self._leave(self.ledger.entry(request_id), Move.FAIL, outcome, step)
-            case Cancelled(request_id):
-                self._cancel(request_id, step)
+            case Cancelled(request_id, reason):
+                self._cancel(request_id, reason, step)
             case CapacityChanged(endpoint, max_concurrent, healthy):
                 self._change_capacity(self._column[endpoint], max_concurrent, healthy, step)
             case LoadObserved(endpoint, load):
@@ -296,7 +296,7 @@ class Scheduler:
         step.outcomes.append(outcome)
         self._hooks.finished(outcome)
 
-    def _cancel(self, request_id: str, step: _Step) -> None:
+    def _cancel(self, request_id: str, reason: str, step: _Step) -> None:
         entry = self.ledger.get(request_id)
         if entry is None or entry.aborting:
             return  # it ended by itself while the news was on its way
@@ -306,7 +306,7 @@ class Scheduler:
             return
         if entry.state is State.QUEUED:
             self._queues[entry.endpoint].remove(entry)
-        self._end(entry, Move.FAIL, Disposition.FAILED, "the caller cancelled it", "cancelled", step)
+        self._end(entry, Move.FAIL, Disposition.FAILED, reason, "cancelled", step)
 
     def _end(
         self, entry: Entry, move: Move, disposition: Disposition, reason: str, code: str, step: _Step

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -61,10 +61,10 @@ class Timeouts:
 class Engine(Protocol):
     """Runs requests on one endpoint."""
 
-    def run(self, request: Request) -> AsyncIterator[Chunk | Usage]:
+    def run(self, request: Request) -> AsyncGenerator[Chunk | Usage, None]:
         """Give the chunks of the answer in order, then exactly one `Usage` as the last item.
 
-        Closing the iterator cancels the request upstream.
+        Closing the generator cancels the request upstream.
         Raises: EngineError (one of its kinds); `started` tells whether a chunk had been given.
         """
         ...

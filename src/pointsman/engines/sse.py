@@ -1,18 +1,24 @@
 """Reading of OpenAI answers: just as much as times and token counts need.
 
 Rules of the event stream: events end with a blank line; a `data:` line holds a JSON chunk or
-`[DONE]`. Chunks are given on as they came; only the usage chunk that we asked for ourselves is held
-back.
+`[DONE]`. Events are given on byte for byte; only the usage chunk that the engine asked for itself is
+held back.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Final
 
 import msgspec
 
-MAX_EVENT_BYTES = 8 * 2**20
+MAX_EVENT_BYTES: Final = 8 * 2**20
 """An event longer than this is garbage: no engine sends one."""
+
+
+_BLANK_LINE: Final = re.compile(rb"\r?\n\r?\n")
+_OTHER_FIELDS: Final = (b"", b"event", b"id", b"retry")  # a comment begins with the colon
 
 
 class _PromptDetails(msgspec.Struct):
@@ -48,7 +54,10 @@ class Answer(msgspec.Struct):
         """Whether any choice carries generated text or a tool call."""
         return any(
             choice.text
-            or (choice.delta and (choice.delta.content or choice.delta.reasoning_content or choice.delta.tool_calls))
+            or (
+                choice.delta
+                and (choice.delta.content or choice.delta.reasoning_content or choice.delta.tool_calls)
+            )
             for choice in self.choices
         )
 
@@ -66,9 +75,10 @@ decode_answer = msgspec.json.Decoder(Answer).decode
 
 
 class EventSplitter:
-    """Cuts a byte stream into whole events, each with its closing blank line.
+    """Cuts a byte stream into whole events, each with its closing blank line; no byte is changed.
 
-    `feed` holds back an incomplete tail; `rest` is what was left when the stream ended.
+    Lines end with LF or CRLF. `feed` holds back an incomplete tail; `rest` is what was left when the
+    stream ended.
     """
 
     def __init__(self) -> None:
@@ -77,22 +87,36 @@ class EventSplitter:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Give the events completed by `data`. Raises ValueError on an event over the limit."""
         buffer = self.rest + data if self.rest else data
-        if b"\r" in buffer:
-            # A pair cut between two reads must stay whole, so a final CR waits for the next read.
-            held = b"\r" if buffer.endswith(b"\r") else b""
-            buffer = buffer.removesuffix(b"\r").replace(b"\r\n", b"\n") + held
+        # The old tail holds no whole separator, but its last three bytes may begin one.
+        searched = max(0, len(self.rest) - 3)
         start = 0
-        while (end := buffer.find(b"\n\n", start)) >= 0:
-            yield buffer[start : end + 2]
-            start = end + 2
+        if b"\r" in buffer:
+            for blank in _BLANK_LINE.finditer(buffer, searched):
+                yield buffer[start : blank.end()]
+                start = blank.end()
+        else:
+            while (end := buffer.find(b"\n\n", searched)) >= 0:
+                yield buffer[start : end + 2]
+                start = searched = end + 2
         self.rest = buffer[start:]
         if len(self.rest) > MAX_EVENT_BYTES:
             raise ValueError(f"an event of over {MAX_EVENT_BYTES} bytes")
 
 
 def data_of(event: bytes) -> bytes:
-    """The payload of an event: its `data:` lines joined; empty for comments and pings."""
-    if event.startswith(b"data:") and event.count(b"\n") == 2:  # noqa: PLR2004 - one line and a blank one
-        return event[5:].strip()
-    lines = (line[5:].strip() for line in event.split(b"\n") if line.startswith(b"data:"))
-    return b"\n".join(lines)
+    """The payload of an event: its `data:` lines joined; empty for comments and pings.
+
+    Raises: ValueError if it is no event, but e.g. a page of HTML.
+    """
+    if event.startswith(b"data:"):
+        first_end = event.find(b"\n")
+        if first_end < 0 or not event[first_end:].strip():  # the common case: one line and a blank one
+            return event[5:].strip()
+    data = []
+    for line in event.splitlines():
+        field, _, value = line.partition(b":")
+        if field == b"data":
+            data.append(value.strip())
+        elif line and field not in _OTHER_FIELDS:
+            raise ValueError(f"a line that is no event's: {line[:40]!r}")
+    return b"\n".join(data)

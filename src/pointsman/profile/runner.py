@@ -207,7 +207,7 @@ async def ask(engine: Engine, prompt: ProfilePrompt, extra_body: Mapping[str, An
     )
     splitter, usage = EventSplitter(), Usage()
     text: list[str] = []
-    async with aclosing(engine.run(request)) as pieces:  # type: ignore[type-var]
+    async with aclosing(engine.run(request)) as pieces:
         async for piece in pieces:
             if isinstance(piece, Chunk):
                 text.extend(_texts(piece.data, splitter))

@@ -1,0 +1,344 @@
+"""The asyncio driver: feeds events to `Scheduler.step` in real time and carries out its commands.
+
+    submit, engine tasks, timers --> inbox --> step --> commands
+                                                          Predict   inline; its answer goes to the inbox
+                                                          Wake      a timer of the event loop
+                                                          Dispatch  a task that runs the engine
+                                                          Abort     cancels that task
+                                                          Record    to the decision log
+                                                          Learn     to the learner
+                                                          Finish    to the caller's handle
+
+Everything happens on one event loop, so there are no locks. Requests that arrive in one turn of the
+loop are predicted and decided as one batch. What a plugin raises (predictor, policy, learner, log,
+meter) is logged and counted in `faults`, and harms no other request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final, Protocol
+
+from pointsman.clock import Clock
+from pointsman.engines.base import Engine, Usage
+from pointsman.errors import InternalError, origin
+from pointsman.events import (
+    Abort,
+    Arrived,
+    Cancelled,
+    CapacityChanged,
+    Command,
+    Completed,
+    Deferred,
+    Dispatch,
+    Event,
+    Failed,
+    Finish,
+    Learn,
+    LoadObserved,
+    Predict,
+    Predicted,
+    PredictFailed,
+    PredictionDue,
+    Record,
+    Wake,
+    Woke,
+)
+from pointsman.learn.base import Learner
+from pointsman.live.handle import Handle
+from pointsman.live.metering import EnergyShares
+from pointsman.live.run import answered, failed, failure, run_on_engine
+from pointsman.meters.share import EnergyShare
+from pointsman.predict.base import Predictor
+from pointsman.predict.check import fault_of
+from pointsman.scheduler import Scheduler
+from pointsman.types import Decision, Disposition, EndpointView, Outcome, Request
+
+_log: Final = logging.getLogger(__name__)
+CLOSING: Final = "Pointsman is shutting down"
+
+
+class DecisionSink(Protocol):
+    """Where decisions and outcomes are kept. Called on the event loop, so it must be quick."""
+
+    def record(self, decision: Decision, request: Request) -> None:
+        """A decision was made; a request that was deferred or moved has several."""
+        ...
+
+    def finish(self, outcome: Outcome) -> None:
+        """A request ended."""
+        ...
+
+
+class LiveDriver:
+    """Runs a scheduler in real time. Make and use it on one event loop.
+
+    Args:
+        scheduler: decides; nobody else may call its `step`.
+        predictor, learner: called inline, between the turns of the event loop.
+        engines: one for each of the scheduler's endpoints, by name; closed by `close`.
+        clock: gives `now` to the scheduler.
+        log: where decisions and outcomes go.
+        shares: energy meters by endpoint, for those that have one; on one device they share one.
+
+    Attributes:
+        faults: how often a part raised: predict, step, learn, log, meter.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        predictor: Predictor,
+        learner: Learner | None,
+        engines: Mapping[str, Engine],
+        clock: Clock,
+        *,
+        log: DecisionSink | None = None,
+        shares: Mapping[str, EnergyShare[str]] | None = None,
+    ) -> None:
+        self._endpoints = {endpoint.name: endpoint for endpoint in scheduler.endpoints}
+        if missing := self._endpoints.keys() - engines.keys():
+            raise InternalError(f"no engine for endpoint {', '.join(sorted(missing))}")
+        self.faults: Counter[str] = Counter()
+        self._scheduler = scheduler
+        self._predictor = predictor
+        self._learner = learner
+        self._engines = dict(engines)
+        self._clock = clock
+        self._log = log
+        self._shares = EnergyShares(shares or {}, self.faults)
+        self._handles: dict[str, Handle] = {}
+        self._tasks: dict[str, asyncio.Task[Usage]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._inbox: deque[Event] = deque()
+        self._turn_asked = False
+        self._closing = False
+
+    def submit(self, request: Request, *, arrived_s: float | None = None) -> Handle:
+        """Take a request in; it goes on at the next turn of the event loop.
+
+        Args:
+            request: its id must not be that of a living one (see `is_alive`).
+            arrived_s: when it came, on the driver's clock, for the overhead; now if None.
+
+        Raises: InternalError if the id is alive. A closing driver refuses, with code `shutting_down`.
+        """
+        if self.is_alive(request.id):
+            raise InternalError(f"request {request.id!r} is alive already; ids of living requests are unique")
+        now = self._clock.now() if arrived_s is None else arrived_s
+        handle = Handle(request, now, partial(self._cancel, request.id))
+        if self._closing:
+            handle.ended(Outcome(request.id, "", Disposition.REFUSED, CLOSING), "shutting_down")
+            return handle
+        self._handles[request.id] = handle
+        self._post(Arrived(request))
+        return handle
+
+    def is_alive(self, request_id: str) -> bool:
+        """Whether a request of that id has been submitted and not ended."""
+        return request_id in self._handles
+
+    def observe(self, event: CapacityChanged | LoadObserved) -> None:
+        """Tell the scheduler what was seen of an endpoint."""
+        self._post(event)
+
+    def view(self) -> tuple[EndpointView, ...]:
+        """The endpoints' states now."""
+        return self._scheduler.view()
+
+    @property
+    def closing(self) -> bool:
+        """Whether `close` has been called."""
+        return self._closing
+
+    async def close(self, grace_s: float = 30.0) -> None:
+        """Take nothing more, end what waits, give running ones `grace_s` seconds, then stop them.
+
+        Every handle has its outcome when this returns. Closes the engines.
+        """
+        self._closing = True
+        for request_id in [name for name in self._handles if name not in self._tasks]:
+            self._cancel(request_id, CLOSING)
+        self._turn()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=grace_s)
+        for request_id in list(self._handles):
+            self._cancel(request_id, CLOSING)
+        self._turn()
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+        for engine in self._engines.values():
+            await engine.close()
+
+    # Events in
+
+    def _post(self, event: Event) -> None:
+        """Put an event in the inbox, to be applied with all others of this turn of the event loop."""
+        self._inbox.append(event)
+        if not self._turn_asked:
+            self._turn_asked = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Step until the inbox is empty."""
+        self._turn_asked = True  # what the commands post is taken in by this loop
+        while self._inbox:
+            events = self._next_events()
+            try:
+                commands = self._scheduler.step(events, self._clock.now())
+            except Exception as error:  # noqa: BLE001 - a policy's fault must stay with the requests it decided on
+                self._step_failed(events, error)
+            else:
+                for command in commands:
+                    self._carry_out(command)
+        self._turn_asked = False
+
+    def _next_events(self) -> tuple[Event, ...]:
+        """Arrivals as one batch; any other event alone, so that a fault concerns only that one."""
+        events = [self._inbox.popleft()]
+        while isinstance(events[-1], Arrived) and self._inbox and isinstance(self._inbox[0], Arrived):
+            events.append(self._inbox.popleft())
+        return tuple(events)
+
+    def _step_failed(self, events: Sequence[Event], error: Exception) -> None:
+        """End the requests that the failed step was about; the others go on."""
+        self.faults["step"] += 1
+        _log.error("the scheduler raised %s, given %s", origin(error), type(events[0]).__name__)
+        for request_id in _request_ids(events):
+            handle = self._handles.get(request_id)
+            if handle is None:
+                continue
+            handle.error = handle.error or InternalError(f"the decision failed: {type(error).__name__}")
+            if isinstance(events[0], Predicted | PredictFailed | Woke):
+                self._inbox.append(Cancelled(request_id, handle.error.message))
+            else:
+                self._finish(
+                    Outcome(request_id, "", Disposition.FAILED, handle.error.message), "internal_error"
+                )
+
+    def _cancel(self, request_id: str, reason: str) -> None:
+        handle = self._handles[request_id]
+        handle.cancel_reason = handle.cancel_reason or reason
+        self._post(Cancelled(request_id, handle.cancel_reason))
+
+    # Commands out
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case Predict():
+                self._inbox.append(self._predict(command))
+            case Wake(at_s, timer):
+                self._set_timer(at_s, timer)
+            case Record(decision):
+                self._record(decision)
+            case Dispatch(request_id, endpoint):
+                self._dispatch(request_id, endpoint)
+            case Abort(request_id):
+                if task := self._tasks.get(request_id):
+                    task.cancel()
+            case Finish(outcome, code):
+                self._finish(outcome, code)
+            case Learn(outcomes):
+                self._learn(outcomes)
+
+    def _predict(self, command: Predict) -> Predicted | PredictFailed:
+        request_ids = tuple(request.id for request in command.requests)
+        try:
+            table = self._predictor.predict(command.requests, command.running)
+            fault = fault_of(table, tuple(self._endpoints), len(request_ids))
+        except Exception as error:  # noqa: BLE001 - a predictor that raises is bypassed (invariant 9)
+            _log.error("predictor %s raised %s", self._predictor.name, origin(error))
+            fault = f"predictor {self._predictor.name} raised {type(error).__name__}"
+        if fault is None:
+            return Predicted(request_ids, table)
+        self.faults["predict"] += 1
+        return PredictFailed(request_ids, fault)
+
+    def _set_timer(self, at_s: float, timer: PredictionDue | Deferred) -> None:
+        if isinstance(timer, PredictionDue):
+            return  # predictions are made inline, so they are there, or have failed, before this is due
+        delay_s = max(0.0, at_s - self._clock.now())
+        loop = asyncio.get_running_loop()
+        self._timers[timer.request_id] = loop.call_later(delay_s, self._post, Woke(timer))
+
+    def _record(self, decision: Decision) -> None:
+        handle = self._handles[decision.request_id]
+        handle.decided(decision, self._clock.now())
+        if self._log is not None:
+            try:
+                self._log.record(decision, handle.request)
+            except Exception as error:  # noqa: BLE001 - a log that fails must not harm the request
+                self._count("log", error)
+
+    def _dispatch(self, request_id: str, endpoint: str) -> None:
+        handle = self._handles[request_id]
+        handle.dispatched_s = self._clock.now()
+        self._shares.start(request_id, endpoint)
+        task = asyncio.get_running_loop().create_task(self._run(handle, endpoint))
+        self._tasks[request_id] = task
+        # A callback, since a task that is cancelled before its first turn never runs its own code.
+        task.add_done_callback(partial(self._ran, handle, endpoint))
+
+    async def _run(self, handle: Handle, endpoint: str) -> Usage:
+        handle.sent(self._clock.now())
+        return await run_on_engine(handle, endpoint, self._engines[endpoint])
+
+    def _ran(self, handle: Handle, name: str, task: asyncio.Task[Usage]) -> None:
+        """A run ended: by itself, by an error, or because it was cancelled."""
+        request_id, endpoint = handle.request.id, self._endpoints[name]
+        del self._tasks[request_id]
+        energy = self._shares.end(request_id, name)
+        error = failure(task, name, request_id)
+        if task.cancelled():
+            reason = handle.cancel_reason or CLOSING
+            self._inbox.append(Failed(request_id, failed(request_id, endpoint, reason, energy)))
+        elif error is not None:
+            handle.error = error
+            self._inbox.append(Failed(request_id, failed(request_id, endpoint, error.message, energy)))
+        else:
+            self._inbox.append(Completed(request_id, answered(request_id, endpoint, task.result(), energy)))
+        self._turn()
+
+    def _finish(self, outcome: Outcome, code: str) -> None:
+        handle = self._handles.pop(outcome.request_id)
+        if timer := self._timers.pop(outcome.request_id, None):
+            timer.cancel()
+        handle.ended(outcome, code)
+        if self._log is not None:
+            try:
+                self._log.finish(outcome)
+            except Exception as error:  # noqa: BLE001 - a log that fails must not harm the request
+                self._count("log", error)
+
+    def _learn(self, outcomes: Sequence[Outcome]) -> None:
+        if self._learner is not None:
+            try:
+                self._learner.learn(outcomes)
+            except Exception as error:  # noqa: BLE001 - the next predictions are no better, and that is all
+                self._count("learn", error)
+
+    def _count(self, part: str, error: Exception) -> None:
+        self.faults[part] += 1
+        _log.error("%s raised %s", part, origin(error))
+
+
+def _request_ids(events: Sequence[Event]) -> list[str]:
+    """The requests that events are about."""
+    found: list[str] = []
+    for event in events:
+        match event:
+            case Arrived(request):
+                found.append(request.id)
+            case Predicted(request_ids) | PredictFailed(request_ids) | Woke(PredictionDue(request_ids)):
+                found.extend(request_ids)
+            case Completed(request_id) | Failed(request_id) | Cancelled(request_id):
+                found.append(request_id)
+            case Woke(Deferred(request_id)):
+                found.append(request_id)
+            case CapacityChanged() | LoadObserved():
+                pass
+    return found
