@@ -27,6 +27,7 @@ AUTO: Final = "auto"
 """The model name that lets the policy choose."""
 
 MAX_WEIGHT: Final = 1e6
+"""The largest weight that can be given, before weights are normalised."""
 
 UNASSIGNED: Final = -1
 """Endpoint index of a request that waits."""
@@ -368,6 +369,7 @@ class Outcome:
         energy_j: energy of this request, by the meter named in `meter`.
         energy_modelled: True if it follows from CPU time and stated watts, not from a meter.
         quality: in [0, 1], when a label is known.
+        running: other requests that ran on the endpoint when this one was sent.
     """
 
     request_id: str
@@ -387,6 +389,7 @@ class Outcome:
     price_usd: float | None = None
     quality: float | None = None
     finish_reason: str | None = None
+    running: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,7 +69,7 @@ class WeightedAssign:
             column = self._default_column
         else:
             column = np.array([own.as_tuple() for own in weights]).T[:, :, np.newaxis]
-        score, usable = weighted_scores(table, eligible, column)
+        score, usable = weighted_scores(raw_costs(table), eligible, column)
         best = np.minimum.reduce(score, axis=1, keepdims=True)
         chosen = score.argmin(axis=1)
         tied = score == best
@@ -87,27 +87,8 @@ class WeightedAssign:
         return Assignment(chosen, score, reasons, weights)
 
 
-def weighted_scores(table: CostTable, eligible: Bools, weights: Floats) -> tuple[Floats, Bools]:
-    """Scores of shape (R, E), lower is better, inf where a pair is not usable; and the usable pairs.
-
-    Args:
-        table: predictions.
-        eligible: shape (R, E).
-        weights: with sum 1, shape (5, R, 1) or (5, 1, 1), in the order of `OBJECTIVES`.
-    """
-    costs, usable = normalised_costs(table, eligible, weights)
-    score = np.add.reduce(costs * weights, axis=0)
-    if np.count_nonzero(usable) < usable.size:
-        score[~usable] = np.inf
-    return score, usable
-
-
-def normalised_costs(table: CostTable, eligible: Bools, weights: Floats) -> tuple[Floats, Bools]:
-    """The five costs that the weights multiply, shape (5, R, E), in [0, 1] where a pair is usable.
-
-    Returns: the costs, and which pairs are usable: `eligible` itself unless a prediction that bears a
-    weight is not finite. What a pair that is not usable holds has no meaning.
-    """
+def raw_costs(table: CostTable) -> Floats:
+    """1 - quality, J, s, $ and g CO2e as predicted: shape (5, R, E), lower is better."""
     raw = np.array(
         (
             table.quality.value,
@@ -118,6 +99,30 @@ def normalised_costs(table: CostTable, eligible: Bools, weights: Floats) -> tupl
         )
     )
     np.subtract(1.0, raw[0], out=raw[0])
+    return raw
+
+
+def weighted_scores(raw: Floats, eligible: Bools, weights: Floats) -> tuple[Floats, Bools]:
+    """Scores of shape (R, E), lower is better, inf where a pair is not usable; and the usable pairs.
+
+    Args:
+        raw: costs as `raw_costs` gives them, shape (5, R, E).
+        eligible: shape (R, E).
+        weights: with sum 1, shape (5, R, 1) or (5, 1, 1), in the order of `OBJECTIVES`.
+    """
+    costs, usable = normalised_costs(raw, eligible, weights)
+    score = np.add.reduce(costs * weights, axis=0)
+    if np.count_nonzero(usable) < usable.size:
+        score[~usable] = np.inf
+    return score, usable
+
+
+def normalised_costs(raw: Floats, eligible: Bools, weights: Floats) -> tuple[Floats, Bools]:
+    """The five costs that the weights multiply, shape (5, R, E), in [0, 1] where a pair is usable.
+
+    Returns: the costs, and which pairs are usable: `eligible` itself unless a prediction that bears a
+    weight is not finite. What a pair that is not usable holds has no meaning.
+    """
     if np.count_nonzero(eligible) < eligible.size:
         raw = _without(raw, eligible)
     usable = eligible

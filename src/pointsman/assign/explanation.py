@@ -1,0 +1,196 @@
+"""A decision in words: every candidate, every term of its score, and what would have changed the choice.
+
+`explain.py` makes it; here is what it holds, and how it reads as text and as JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pointsman.types import OBJECTIVES, Weights
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One objective's part of a score: `product = weight * normalised`.
+
+    Attributes:
+        value: as predicted, in `unit`; None where it is not a finite number.
+        low, high: its interval; None where it has none.
+        normalised: the cost in [0, 1]; for accuracy 1 - value. None where the pair was not usable.
+    """
+
+    objective: str
+    weight: float
+    value: float | None
+    low: float | None
+    high: float | None
+    unit: str
+    normalised: float | None
+    product: float | None
+
+    def value_text(self) -> str:
+        """Value, unit and interval, e.g. `4.1 J (3.2 to 5.3)`."""
+        if self.value is None:
+            return "not a finite number"
+        text = quantity(self.value, self.unit)
+        if self.low is None or self.high is None:
+            return f"{text} (no interval)"
+        if self.low == self.high:
+            return text
+        return f"{text} ({self.low:.3g} to {self.high:.3g})"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An eligible endpoint.
+
+    Attributes:
+        score: lower is better; None where it could not be used or no policy scored.
+        terms: empty where the policy uses no weights; else in the order of `OBJECTIVES`.
+        dominated_by: endpoints no worse on accuracy, energy, time and price, and better on one.
+        notes: what to know of its numbers.
+    """
+
+    endpoint: str
+    chosen: bool
+    score: float | None
+    terms: tuple[Term, ...]
+    dominated_by: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionChange:
+    """A prediction that, changed alone, would have made its endpoint the choice."""
+
+    objective: str
+    value: float
+    needed: float
+    unit: str
+
+    def text(self) -> str:
+        """E.g. `its energy were 12% lower (3.1 J, not 3.5 J)`."""
+        needed, value = quantity(self.needed, self.unit), quantity(self.value, self.unit)
+        if self.objective == "accuracy":
+            return f"its accuracy were {self.needed:.3f}, not {self.value:.3f}"
+        return f"its {self.objective} were {1 - self.needed / self.value:.1%} lower ({needed}, not {value})"
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """What would have made another endpoint the choice.
+
+    Attributes:
+        weights: the nearest that choose it, rounded as far as they still do; None if none do.
+        distance: how far the exact ones lie from those used, on the simplex.
+        blocked: why no weights choose it.
+        predictions: single changes that choose it, the smallest first.
+    """
+
+    endpoint: str
+    weights: Weights | None
+    distance: float | None
+    blocked: str | None
+    predictions: tuple[PredictionChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One decision, explained (invariant 6).
+
+    Attributes:
+        weights: those used, with sum 1; None where the policy uses none.
+        candidates: the eligible endpoints, best score first.
+        excluded: (endpoint, why a hard filter took it out).
+        flips: for each other candidate what would have chosen it, the nearest weights first.
+        bypassed: the predictions are priors, since a predictor failed or was late.
+    """
+
+    request_id: str
+    action: str
+    reason: str
+    policy: str
+    endpoint: str | None
+    weights: Weights | None
+    candidates: tuple[Candidate, ...]
+    excluded: tuple[tuple[str, str], ...]
+    flips: tuple[Flip, ...]
+    bypassed: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; None where there is no number."""
+        return asdict(self) | {"excluded": dict(self.excluded)}
+
+    def to_text(self) -> str:
+        """Plain text, one screen for a handful of endpoints."""
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        where = f"{self.action} on {self.endpoint}" if self.endpoint else self.action
+        yield f"{self.request_id}: {where}: {self.reason}"
+        if self.weights is not None:
+            yield f"policy {self.policy}, weights {weights_text(self.weights)}"
+        else:
+            yield f"policy {self.policy}"
+        if self.bypassed:
+            yield "a predictor failed or was late: these predictions are priors"
+        for rank, candidate in enumerate(self.candidates, start=1):
+            yield from _candidate_lines(rank, candidate)
+        for endpoint, why in self.excluded:
+            yield f"excluded {endpoint}: {why}"
+        if self.flips:
+            yield "what would have changed the choice:"
+        for flip in self.flips:
+            yield f"  {flip.endpoint}: {flip_text(flip, self.weights)}"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value with its unit, three significant digits."""
+    if unit == "$":
+        return f"${value:.3g}"
+    return f"{value:.3g} {unit}" if unit else f"{value:.3g}"
+
+
+def weights_text(weights: Weights, given: Weights | None = None) -> str:
+    """The weights above 0; with `given`, what changed of it and by how much."""
+    old = given.as_tuple() if given else weights.as_tuple()
+    parts = []
+    for name, now, before in zip(OBJECTIVES, weights.as_tuple(), old, strict=True):
+        if now > 0 or before > 0:
+            change = "" if f"{now - before:.3f}".strip("-") == "0.000" else f" ({now - before:+.3f})"
+            parts.append(f"{name} {now:.7g}{change}")
+    return ", ".join(parts)
+
+
+def flip_text(flip: Flip, given: Weights | None) -> str:
+    """Both ways to another choice in one sentence."""
+    if flip.weights is None:
+        text = f"no weights choose it: {flip.blocked}"
+    else:
+        text = f"weights {weights_text(flip.weights, given)}"
+    if flip.predictions:
+        return f"{text}; or if {flip.predictions[0].text()}"
+    return f"{text}; no single prediction changes it"
+
+
+def _candidate_lines(rank: int, candidate: Candidate) -> Iterator[str]:
+    mark = "  <- chosen" if candidate.chosen else ""
+    score = "no score" if candidate.score is None else f"score {candidate.score:.4f}"
+    yield f"{rank}. {candidate.endpoint}  {score}{mark}"
+    for term in candidate.terms:
+        if term.normalised is None or term.product is None:
+            yield f"     {term.objective:<9}{term.value_text()}"
+            continue
+        if term.weight == 0:
+            yield f"     {term.objective:<9}{'no weight':<25}{term.value_text()}"
+            continue
+        product = f"{term.weight:.3f} x {term.normalised:.3f} = {term.product:.4f}"
+        yield f"     {term.objective:<9}{product:<25}{term.value_text()}"
+    if candidate.dominated_by:
+        by = ", ".join(candidate.dominated_by)
+        yield f"     Pareto-dominated by {by} (accuracy, energy, time, price)"
+    for note in candidate.notes:
+        yield f"     {note}"
