@@ -26,15 +26,22 @@ class Predictor(Protocol):
 
 
 class CostModel(Protocol):
-    """Time or energy of one request from its token counts; the static part of a prediction.
+    """Time or energy of one request from its token counts; the static part of a prediction."""
 
-    Attributes:
-        name: `ols` or `shape`.
-        coefficients: as fitted, in the order of `terms`.
-    """
+    @property
+    def name(self) -> str:
+        """`ols`, `shape` or `refined`."""
+        ...
 
-    name: str
-    coefficients: Floats
+    @property
+    def terms(self) -> tuple[str, ...]:
+        """The terms by their formulas."""
+        ...
+
+    @property
+    def coefficients(self) -> Floats:
+        """As fitted, in the order of `terms`."""
+        ...
 
     def predict(self, input_tokens: Floats, output_tokens: Floats) -> Floats:
         """Seconds or joules for arrays of one shape; changes nothing."""

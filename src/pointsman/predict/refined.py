@@ -17,10 +17,10 @@ from pointsman.predict.cost_rows import CostRows
 from pointsman.types import Floats
 
 MAX_KNOTS: Final = 48
-_OCTAVES: Final = 1.5  # length scale
+OCTAVES: Final = 1.5  # length scale
 _NOISE: Final = 0.25  # variance of a cell's log residual that is not smooth, over that which is
 _ROW_NOISE: Final = 1.0  # the same for one row, so that a cell measured once is trusted less
-_MAX_LOG: Final = float(np.log(2.0))
+MAX_LOG: Final = float(np.log(2.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class RefinedCost:
         cells = rows.by_cell()
         coefficients, unidentified = fit_relative(cls.terms, cells)
         static = design(cls.terms, cells.input_tokens, cells.output_tokens) @ coefficients
-        places = _places(cells.input_tokens, cells.output_tokens)
-        knots, residual, mass = _knots(places, np.log(cells.cost / static), cells.weights**2)
+        at = places(cells.input_tokens, cells.output_tokens)
+        knots, residual, mass = _knots(at, np.log(cells.cost / static), cells.weights**2)
         noise = _NOISE + _ROW_NOISE / mass
         knot_weights = np.linalg.solve(kernel(knots, knots) + np.diag(noise), residual)
         return cls(coefficients, knots, np.asarray(knot_weights, dtype=np.float64), unidentified)
@@ -58,29 +58,34 @@ class RefinedCost:
     def predict(self, input_tokens: Floats, output_tokens: Floats) -> Floats:
         """Seconds or joules, 0 or above."""
         static = design(self.terms, input_tokens, output_tokens) @ self.coefficients
-        log = kernel(_places(input_tokens, output_tokens), self.knots) @ self.knot_weights
-        return np.asarray(static * np.exp(np.clip(log, -_MAX_LOG, _MAX_LOG)), dtype=np.float64)
+        return np.asarray(static * self.correction(input_tokens, output_tokens), dtype=np.float64)
+
+    def correction(self, input_tokens: Floats, output_tokens: Floats) -> Floats:
+        """The smooth factor on the five terms, from 1/2 to 2."""
+        log = kernel(places(input_tokens, output_tokens), self.knots) @ self.knot_weights
+        return np.asarray(np.exp(np.clip(log, -MAX_LOG, MAX_LOG)), dtype=np.float64)
 
 
-def kernel(places: Floats, knots: Floats) -> Floats:
+def kernel(at: Floats, knots: Floats) -> Floats:
     """Likeness in (0, 1] of places (..., 2) and knots (C, 2), shape (..., C)."""
-    distance = ((places[..., None, :] - knots) ** 2).sum(axis=-1)
-    return np.asarray(np.exp(distance * (-0.5 / _OCTAVES**2)), dtype=np.float64)
+    distance = ((at[..., None, :] - knots) ** 2).sum(axis=-1)
+    return np.asarray(np.exp(distance * (-0.5 / OCTAVES**2)), dtype=np.float64)
 
 
-def _places(input_tokens: Floats, output_tokens: Floats) -> Floats:
+def places(input_tokens: Floats, output_tokens: Floats) -> Floats:
+    """Where token counts lie in the space of the correction: octaves, shape (..., 2)."""
     both = np.broadcast_arrays(input_tokens, output_tokens)
     return np.log2(np.stack(both, axis=-1) + 1.0)
 
 
-def _knots(places: Floats, residual: Floats, mass: Floats) -> tuple[Floats, Floats, Floats]:
+def _knots(at: Floats, residual: Floats, mass: Floats) -> tuple[Floats, Floats, Floats]:
     """Cells as knots; where there are too many, neighbours joined on the finest grid that fits."""
     for octaves in (0.0, 0.25, 0.5, 1.0, 2.0, 4.0):
-        grid = np.round(places / octaves) if octaves else places
+        grid = np.round(at / octaves) if octaves else at
         unique, member = np.unique(grid, axis=0, return_inverse=True)
         if len(unique) <= MAX_KNOTS:
             break
     member = member.reshape(-1)
     total = np.bincount(member, weights=mass)
-    centre = np.stack([np.bincount(member, weights=mass * axis) / total for axis in places.T], axis=1)
+    centre = np.stack([np.bincount(member, weights=mass * axis) / total for axis in at.T], axis=1)
     return centre, np.bincount(member, weights=mass * residual) / total, np.asarray(total, dtype=np.float64)

@@ -23,135 +23,49 @@ _QUESTION_CHARS: Final = 200
 _WORD: Final = re.compile(r"[a-z]+|\d+")
 _SUM: Final = re.compile(r"\d\s?[-+*/^%\u00d7\u00f7]\s?\(?\d")
 _CODE_ASK: Final = frozenset(
-    [
-        "write",
-        "implement",
-        "fix",
-        "debug",
-        "complete",
-        "refactor",
-        "generate",
-        "create",
-        "define",
-        "change",
-        "repair",
-    ]
-)
+    {
+        "write", "implement", "fix", "debug", "complete", "refactor", "generate", "create", "define",
+        "change", "repair",
+    }
+)  # fmt: skip
 _CODE_THING: Final = frozenset(
-    [
-        "function",
-        "program",
-        "code",
-        "script",
-        "class",
-        "method",
-        "query",
-        "regex",
-        "python",
-        "javascript",
-        "sql",
-        "java",
-        "rust",
-        "bash",
-    ]
-)
+    {
+        "function", "program", "code", "script", "class", "method", "query", "regex", "python",
+        "javascript", "sql", "java", "rust", "bash",
+    }
+)  # fmt: skip
 _REASONING: Final = frozenset(
-    [
-        "than",
-        "tallest",
-        "shortest",
-        "oldest",
-        "youngest",
-        "cheapest",
-        "sequence",
-        "row",
-        "next",
-        "follows",
-        "belong",
-        "odd",
-        "must",
-        "twice",
-        "every",
-        "therefore",
-        "either",
-        "neither",
-        "today",
-        "tomorrow",
-        "yesterday",
-        "later",
-        "before",
-        "after",
-        "turn",
-        "years",
-    ]
-)
+    {
+        "than", "tallest", "shortest", "oldest", "youngest", "cheapest", "sequence", "row", "next",
+        "follows", "belong", "odd", "must", "twice", "every", "therefore", "either", "neither", "today",
+        "tomorrow", "yesterday", "later", "before", "after", "turn", "years",
+    }
+)  # fmt: skip
 _ARITHMETIC: Final = frozenset(
-    [
-        "add",
-        "subtract",
-        "multiply",
-        "divide",
-        "divided",
-        "times",
-        "half",
-        "double",
-        "squared",
-        "cubed",
-        "root",
-        "percent",
-        "perimeter",
-        "area",
-        "speed",
-        "multiple",
-        "divisor",
-        "remainder",
-        "power",
-        "sum",
-        "product",
-        "total",
-        "average",
-        "mean",
-        "difference",
-        "compute",
-        "calculate",
-        "evaluate",
-        "solve",
+    {
+        "add", "subtract", "multiply", "divide", "divided", "times", "half", "double", "squared", "cubed",
+        "root", "percent", "perimeter", "area", "speed", "multiple", "divisor", "remainder", "power", "sum",
+        "product", "total", "average", "mean", "difference", "compute", "calculate", "evaluate", "solve",
         "away",
-    ]
-)
+    }
+)  # fmt: skip
 _OPEN: Final = frozenset(
-    [
-        "retell",
-        "story",
-        "essay",
-        "poem",
-        "explain",
-        "describe",
-        "length",
-        "summarise",
-        "summarize",
-        "translate",
-        "happens",
-    ]
-)
+    {
+        "retell", "story", "essay", "poem", "explain", "describe", "length", "summarise", "summarize",
+        "translate", "happens",
+    }
+)  # fmt: skip
 _NUMBER: Final = frozenset(
-    [
-        "two",
-        "three",
-        "four",
-        "five",
-        "six",
-        "seven",
-        "eight",
-        "nine",
-        "ten",
-        "eleven",
-        "twelve",
-        "hundred",
-        "thousand",
-    ]
-)
-_ASKING: Final = frozenset(["what", "which", "who", "whose", "where", "when", "name", "give", "how"])
+    {
+        "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+        "hundred", "thousand",
+    }
+)  # fmt: skip
+_ASKING: Final = frozenset(
+    {
+        "what", "which", "who", "whose", "where", "when", "name", "give", "how",
+    }
+)  # fmt: skip
 
 
 def prompt_task(text: str) -> str:
