@@ -114,11 +114,22 @@ def test_a_broken_prediction_without_weight_is_no_matter() -> None:
     assert made.reason == ("lowest weighted score 0.000 of 3 endpoints",)
 
 
-def test_where_all_are_broken_what_is_known_decides() -> None:
+def test_what_is_known_of_no_endpoint_does_not_count() -> None:
     made = choose(Weights(energy=1, time=1), table(energy_j=[math.nan] * 3))
     assert chosen(made) == "middle"
+    assert made.reason == ("lowest weighted score 0.000 of 3 endpoints; unknown, so not counted: energy",)
+    made = choose(Weights(energy=1, time=1), table(energy_j=[math.nan] * 3, time_s=[2, math.nan, 5]))
+    assert chosen(made) == "small"
+    assert made.reason[0].endswith("not counted: energy; not finite, so counted as worst: middle")
     nothing = table([math.nan] * 3, [math.nan] * 3, [math.nan] * 3)
     assert chosen(choose(Weights(1, 1, 1), nothing)) == "small"
+
+
+def test_where_every_endpoint_lacks_something_what_is_known_decides() -> None:
+    made = choose(Weights(energy=1, time=1), table(energy_j=[math.nan, 4, 9], time_s=[2, math.nan, math.nan]))
+    assert np.isfinite(made.score).all()
+    assert chosen(made) == "middle"
+    assert made.reason[0].endswith("counted as worst: small, middle, large")
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_what_is_not_finite_is_said() -> None:
     explanation = explain(decide(make_table(energy_j=row(math.nan, 4, 9, 5)), BALANCED))
     last = explanation.candidates[-1]
     assert (last.endpoint, last.score) == ("small", None)
-    assert last.terms[1].value_text() == "not a finite number"
+    assert last.terms[1].value_text() == "unknown"
     assert last.notes == ("a prediction is not a finite number, so it counts as worst",)
     assert "small" not in [flip.endpoint for flip in explanation.flips]
     json.dumps(explanation.to_dict(), allow_nan=False)

@@ -17,13 +17,13 @@ from pointsman.assign.counterfactual import (
     telling_columns,
 )
 from pointsman.assign.explanation import Candidate, Explanation, Flip, PredictionChange, Term
-from pointsman.assign.weighted import normalised_costs, raw_costs, weighted_scores
+from pointsman.assign.weighted import FIELDS, Weighing, normalised_costs, raw_costs, weighted_scores
 from pointsman.types import OBJECTIVES, Bools, CostTable, Decision, Estimate, Floats, Weights
 
 UNITS: Final = ("", "J", "s", "$", "g CO2e")
 """Of `OBJECTIVES`; accuracy is a probability."""
 
-_FIELDS: Final = ("quality", "energy_j", "time_s", "price_usd", "carbon_g")
+_ALL: Final = tuple(range(len(OBJECTIVES)))
 _PARETO: Final = 4  # accuracy, energy, time, price
 _ROUNDINGS: Final = range(3, 8)
 _OVERSHOOTS: Final = (1.0, 1.01, 1.03, 1.1)
@@ -55,7 +55,7 @@ def explain(decision: Decision, facts: Mapping[str, EndpointFacts] | None = None
     Cost: about 6 ms for 3 endpoints, 12 ms for 10, 65 ms for 100.
     """
     table = decision.predictions
-    raw = raw_costs(table)
+    raw = raw_costs(table, _ALL)
     scored = _Scored.of(decision, table.endpoints, raw)
     candidates = _candidates(decision, table, raw, scored, facts or {})
     return Explanation(
@@ -88,8 +88,13 @@ class _Scored(NamedTuple):
             none = np.full((len(OBJECTIVES), len(eligible)), np.nan)
             return cls(eligible, eligible, none, np.zeros(len(OBJECTIVES)), weighted=False)
         weights = np.array(decision.weights.as_tuple())
-        costs, usable = normalised_costs(raw, eligible[np.newaxis], weights[:, np.newaxis, np.newaxis])
+        costs, usable = normalised_costs(raw, eligible[np.newaxis], _weighing(weights))
         return cls(eligible, usable[0], costs[:, 0], weights, weighted=True)
+
+
+def _weighing(weights: Floats) -> Weighing:
+    """All five objectives, also those without weight."""
+    return Weighing(_ALL, weights[:, np.newaxis, np.newaxis])
 
 
 def _candidates(
@@ -111,13 +116,13 @@ def _candidates(
 
 
 def _term(k: int, e: int, table: CostTable, scored: _Scored) -> Term:
-    estimate: Estimate = getattr(table, _FIELDS[k])
-    weight = float(scored.weights[k])
-    cost = float(scored.costs[k, e]) if scored.usable[e] else None
+    estimate: Estimate = getattr(table, FIELDS[k])
+    weight, value = float(scored.weights[k]), _number(estimate.value[0, e])
+    cost = float(scored.costs[k, e]) if scored.usable[e] and value is not None else None
     return Term(
         objective=OBJECTIVES[k],
         weight=weight,
-        value=_number(estimate.value[0, e]),
+        value=value,
         low=_number(estimate.low[0, e]),
         high=_number(estimate.high[0, e]),
         unit=UNITS[k],
@@ -200,7 +205,7 @@ def _wins_with(raw: Floats, scored: _Scored, k: int, e: int, factor: float) -> b
     """Whether endpoint `e` is chosen when its cost `k` is multiplied by `factor`."""
     changed = raw.copy()
     changed[k, 0, e] *= factor
-    score, _ = weighted_scores(changed, scored.usable[np.newaxis], scored.weights[:, np.newaxis, np.newaxis])
+    score, _ = weighted_scores(changed, scored.usable[np.newaxis], _weighing(scored.weights))
     return bool(score[0, e] < np.delete(score[0], e).min())
 
 

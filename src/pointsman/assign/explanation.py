@@ -17,9 +17,9 @@ class Term:
     """One objective's part of a score: `product = weight * normalised`.
 
     Attributes:
-        value: as predicted, in `unit`; None where it is not a finite number.
+        value: as predicted, in `unit`; None where it is not known (not a finite number).
         low, high: its interval; None where it has none.
-        normalised: the cost in [0, 1]; for accuracy 1 - value. None where the pair was not usable.
+        normalised: the cost in [0, 1]; for accuracy 1 - value. None where it is not known.
     """
 
     objective: str
@@ -34,7 +34,7 @@ class Term:
     def value_text(self) -> str:
         """Value, unit and interval, e.g. `4.1 J (3.2 to 5.3)`."""
         if self.value is None:
-            return "not a finite number"
+            return "unknown"
         text = quantity(self.value, self.unit)
         if self.low is None or self.high is None:
             return f"{text} (no interval)"

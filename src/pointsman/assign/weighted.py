@@ -4,10 +4,11 @@
 
 E, T, P and C are min-max normalised over the endpoints that are eligible for the request:
 `(x - min) / (max - min + eps)`. The weights are those of the request, else the default, with sum 1; so
-is every score, 0 at best and 1 at worst.
+every score lies between 0, the best, and 1.
 
-Ties go to the lower energy, then to the earlier column. A prediction that is not a finite number
-counts as worst: its endpoint is chosen only if no other has finite ones, and the reason says so.
+Ties go to the lower energy, then to the earlier column. A prediction that bears weight and is not a
+finite number counts as worst: its endpoint is chosen only if no other has finite ones. What is known of
+no endpoint does not count. The reason says both.
 
 Source: the energy, time and correctness aware scheduler. Differs in: `eps` is relative to the largest
 value, so that picojoules are not swamped and rounding noise is not blown up; price and carbon.
@@ -16,12 +17,13 @@ value, so that picojoules are not swamped and rounding noise is not blown up; pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.types import (
+    OBJECTIVES,
     UNASSIGNED,
     Assignment,
     Bools,
@@ -35,7 +37,29 @@ from pointsman.types import (
 EPS_RELATIVE: Final = 1e-9
 """Values closer than this, relative to the largest, count as about equal."""
 
+FIELDS: Final = ("quality", "energy_j", "time_s", "price_usd", "carbon_g")
+"""The columns of `CostTable` that `OBJECTIVES` stand for."""
+
 _TINY: Final = float(np.finfo(np.float64).tiny)
+
+
+class Weighing(NamedTuple):
+    """Weights of R requests as arrays.
+
+    Attributes:
+        objectives: rising indices into `OBJECTIVES` of those that bear weight in any request.
+        column: their weights, shape (K, R, 1), or (K, 1, 1) where all requests share them.
+    """
+
+    objectives: tuple[int, ...]
+    column: Floats
+
+    @classmethod
+    def of(cls, weights: Sequence[Weights]) -> Weighing:
+        """From normalised weights; one stands for all requests."""
+        column = np.array([own.as_tuple() for own in weights]).T[:, :, np.newaxis]
+        bearing = column.any(axis=(1, 2))
+        return cls(tuple(np.flatnonzero(bearing).tolist()), column[bearing])
 
 
 class WeightedAssign:
@@ -51,7 +75,7 @@ class WeightedAssign:
 
     def __init__(self, default_weights: Weights) -> None:
         self._default = default_weights.normalised()
-        self._default_column = np.array(self._default.as_tuple()).reshape(-1, 1, 1)
+        self._default_weighing = Weighing.of([self._default])
 
     def assign(
         self, requests: Sequence[Request], table: CostTable, eligible: Bools, view: Sequence[EndpointView]
@@ -59,80 +83,81 @@ class WeightedAssign:
         """Choose for R requests over E endpoints; see `AssignPolicy`.
 
         Raises: BadRequest if a request's weights can't be used; they are checked where they come in.
-        Cost: O(R E); about 25 us for R = 1, E = 10.
+        Cost: O(R E); about 20 us for R = 1, E = 10.
         """
         del view
         weights = tuple(
             self._default if request.weights is None else request.weights.normalised() for request in requests
         )
-        if all(request.weights is None for request in requests):
-            column = self._default_column
-        else:
-            column = np.array([own.as_tuple() for own in weights]).T[:, :, np.newaxis]
-        score, usable = weighted_scores(raw_costs(table), eligible, column)
+        weighing = self._default_weighing
+        if any(own is not self._default for own in weights):
+            weighing = Weighing.of(weights)
+        raw = raw_costs(table, weighing.objectives)
+        score, usable = weighted_scores(raw, eligible, weighing)
         best = np.minimum.reduce(score, axis=1, keepdims=True)
         chosen = score.argmin(axis=1)
         tied = score == best
         if np.count_nonzero(tied) > len(requests):
             chosen = _lowest_energy(tied, table.energy_j.value)
         counts = np.add.reduce(eligible, axis=1).tolist()
-        reasons = tuple(
+        reasons = [
             f"lowest weighted score {lowest:.3f} of {count} endpoints"
             for lowest, count in zip(best[:, 0].tolist(), counts, strict=True)
-        )
+        ]
         if usable is not eligible:
-            reasons = _with_broken(reasons, table.endpoints, eligible, usable)
+            reasons = _with_unknown(reasons, table.endpoints, raw, eligible, weighing)
         if 0 in counts:
             chosen = np.where(eligible.any(axis=1), chosen, UNASSIGNED)
-        return Assignment(chosen, score, reasons, weights)
+        return Assignment(chosen, score, tuple(reasons), weights)
 
 
-def raw_costs(table: CostTable) -> Floats:
-    """1 - quality, J, s, $ and g CO2e as predicted: shape (5, R, E), lower is better."""
-    raw = np.array(
-        (
-            table.quality.value,
-            table.energy_j.value,
-            table.time_s.value,
-            table.price_usd.value,
-            table.carbon_g.value,
-        )
-    )
-    np.subtract(1.0, raw[0], out=raw[0])
+def raw_costs(table: CostTable, objectives: Sequence[int]) -> Floats:
+    """1 - quality, J, s, $ or g CO2e as predicted, lower is better.
+
+    Args:
+        table: R requests on E endpoints.
+        objectives: K rising indices into `OBJECTIVES`.
+
+    Returns: shape (K, R, E).
+    """
+    raw = np.array([getattr(table, FIELDS[k]).value for k in objectives])
+    if objectives[0] == 0:
+        np.subtract(1.0, raw[0], out=raw[0])
     return raw
 
 
-def weighted_scores(raw: Floats, eligible: Bools, weights: Floats) -> tuple[Floats, Bools]:
+def weighted_scores(raw: Floats, eligible: Bools, weighing: Weighing) -> tuple[Floats, Bools]:
     """Scores of shape (R, E), lower is better, inf where a pair is not usable; and the usable pairs.
 
     Args:
-        raw: costs as `raw_costs` gives them, shape (5, R, E).
+        raw: of the objectives in `weighing`, as `raw_costs` gives them.
         eligible: shape (R, E).
-        weights: with sum 1, shape (5, R, 1) or (5, 1, 1), in the order of `OBJECTIVES`.
+        weighing: with sum 1 for each request.
     """
-    costs, usable = normalised_costs(raw, eligible, weights)
-    score = np.add.reduce(costs * weights, axis=0)
+    costs, usable = normalised_costs(raw, eligible, weighing)
+    score = np.add.reduce(costs * weighing.column, axis=0)
     if np.count_nonzero(usable) < usable.size:
         score[~usable] = np.inf
     return score, usable
 
 
-def normalised_costs(raw: Floats, eligible: Bools, weights: Floats) -> tuple[Floats, Bools]:
-    """The five costs that the weights multiply, shape (5, R, E), in [0, 1] where a pair is usable.
+def normalised_costs(raw: Floats, eligible: Bools, weighing: Weighing) -> tuple[Floats, Bools]:
+    """The costs that the weights multiply, shape (K, R, E), in [0, 1] where a pair is usable.
 
-    Returns: the costs, and which pairs are usable: `eligible` itself unless a prediction that bears a
-    weight is not finite. What a pair that is not usable holds has no meaning.
+    Returns: the costs, and which pairs are usable: `eligible` itself unless a prediction is not finite.
+    What a pair that is not usable holds has no meaning.
     """
     if np.count_nonzero(eligible) < eligible.size:
         raw = _without(raw, eligible)
     usable = eligible
     if not np.isfinite(raw).all():
-        usable = _usable(raw, eligible, weights)
-        raw = _without(_filled(raw), usable)
+        usable = _usable(raw, eligible, weighing.column)
+        raw = _without(_filled(raw, worst_cost=1.0 if weighing.objectives[0] == 0 else 0.0), usable)
     low = np.minimum.reduce(raw, axis=2, keepdims=True)
     high = np.maximum.reduce(raw, axis=2, keepdims=True)
     span = high - low + (EPS_RELATIVE * np.abs(high) + _TINY)
-    low[0], span[0] = 0.0, 1.0
+    if weighing.objectives[0] == 0:  # accuracy is not normalised: its range is that of a probability
+        low[0], span[0] = 0.0, 1.0
     return (raw - low) / span, usable
 
 
@@ -142,18 +167,30 @@ def _without(raw: Floats, usable: Bools) -> Floats:
     return np.where(usable, raw, np.take_along_axis(raw, first, axis=2))
 
 
-def _usable(raw: Floats, eligible: Bools, weights: Floats) -> Bools:
-    """Eligible pairs whose weighted predictions are finite; all eligible ones of a row that has none."""
-    finite = eligible & (np.isfinite(raw) | (weights == 0)).all(axis=0)
-    return np.where(finite.any(axis=1, keepdims=True), finite, eligible)
+def _known(raw: Floats, eligible: Bools, column: Floats) -> tuple[Bools, Bools]:
+    """What of the weighted predictions is finite.
+
+    Returns: eligible pairs that lack nothing, shape (R, E); and objectives that are known of no eligible
+    endpoint though they bear weight, shape (K, R).
+    """
+    finite, bears = np.isfinite(raw), column != 0
+    unknown = bears & ~(finite & eligible).any(axis=2, keepdims=True)
+    whole: Bools = eligible & (finite | ~bears | unknown).all(axis=0)
+    return whole, unknown[:, :, 0]
 
 
-def _filled(raw: Floats) -> Floats:
+def _usable(raw: Floats, eligible: Bools, column: Floats) -> Bools:
+    """Eligible pairs that lack nothing; of a row in which every pair lacks something, all eligible ones."""
+    whole, _ = _known(raw, eligible, column)
+    return np.where(whole.any(axis=1, keepdims=True), whole, eligible)
+
+
+def _filled(raw: Floats, worst_cost: float) -> Floats:
     """Values that are not finite become the row's largest finite one, or 0; a lost quality becomes 0."""
     finite = np.isfinite(raw)
     worst = np.max(raw, axis=2, keepdims=True, where=finite, initial=-np.inf)
     worst = np.where(np.isfinite(worst), worst, 0.0)
-    worst[0] = 1.0
+    worst[0] = np.maximum(worst[0], worst_cost)
     return np.where(finite, raw, worst)
 
 
@@ -165,12 +202,19 @@ def _lowest_energy(tied: Bools, energy_j: Floats) -> NDArray[np.int64]:
     return chosen
 
 
-def _with_broken(
-    reasons: Sequence[str], endpoints: Sequence[str], eligible: Bools, usable: Bools
-) -> tuple[str, ...]:
-    """Reasons that name the endpoints whose predictions are not finite."""
+def _with_unknown(
+    reasons: Sequence[str], endpoints: Sequence[str], raw: Floats, eligible: Bools, weighing: Weighing
+) -> list[str]:
+    """The reasons, with what is not finite."""
+    whole, unknown = _known(raw, eligible, weighing.column)
+    unknown = np.broadcast_to(unknown, (len(unknown), len(eligible)))
     said = []
     for row, reason in enumerate(reasons):
-        broken = [endpoints[e] for e in np.flatnonzero(eligible[row] & ~usable[row]).tolist()]
-        said.append(f"{reason}; not finite, so counted as worst: {', '.join(broken)}" if broken else reason)
-    return tuple(said)
+        lost = [OBJECTIVES[weighing.objectives[k]] for k in np.flatnonzero(unknown[:, row]).tolist()]
+        if lost:
+            reason += f"; unknown, so not counted: {', '.join(lost)}"  # noqa: PLW2901
+        broken = [endpoints[e] for e in np.flatnonzero(eligible[row] & ~whole[row]).tolist()]
+        if broken:
+            reason += f"; not finite, so counted as worst: {', '.join(broken)}"  # noqa: PLW2901
+        said.append(reason)
+    return said
