@@ -18,8 +18,8 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "release": platform.release(),
         "python": platform.python_version(),
-        "pointsman": _version("pointsman"),
-        "llama_cpp": _version("xllamacpp"),
+        "pointsman": package_version("pointsman"),
+        "llama_cpp": package_version("xllamacpp"),
     }
 
 
@@ -44,7 +44,8 @@ def _memory_gib() -> float | None:
     return round(pages * page_bytes / 2**30, 1)
 
 
-def _version(package: str) -> str | None:
+def package_version(package: str) -> str | None:
+    """The version of an installed package; None if it is not."""
     try:
         return version(package)
     except PackageNotFoundError:

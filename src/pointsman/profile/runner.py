@@ -9,23 +9,23 @@ on where it was. The journal becomes one parquet file at the end.
 from __future__ import annotations
 
 import asyncio
-import json
 import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 import msgspec
 
 from pointsman.clock import Clock
-from pointsman.data.profiles import ProfileRow, write_profile
+from pointsman.data.profiles import ProfileRow
 from pointsman.engines.base import Chunk, Engine, Usage
 from pointsman.engines.sse import EventSplitter, data_of
-from pointsman.errors import DataError, EngineError
+from pointsman.errors import EngineError
 from pointsman.meters.base import Meter
 from pointsman.meters.share import EnergyShare
+from pointsman.profile.journal import open_journal
 from pointsman.profile.prompts import ProfilePrompt
 from pointsman.types import Prompt, Request
 
@@ -79,40 +79,31 @@ async def run_profile(
 ) -> int:
     """Measure every prompt on every target and write `out`; gives the number of rows.
 
-    Rows already in the journal (`out` with `.journal` appended) are not run again; failed ones are.
+    Rows already in the journal (`profile/journal.py`) are not run again; failed ones are.
     Effects: writes the journal and `out`. Raises: DataError if the journal is another run's.
     """
     prompts = tuple(prompts)
-    journal_path = out.with_name(out.name + ".journal")
     identity = {
         "seed": options.seed,
         "block": options.block,
         "endpoints": [target.name for target in targets],
     }
-    rows, origin_unix_s = _resume(journal_path, identity, clock.wall())
-    done = {(row.endpoint, row.prompt_id) for row in rows if row.error is None}
     rng = random.Random(options.seed)  # noqa: S311 - an order, not a secret
-    journal_path.parent.mkdir(parents=True, exist_ok=True)
     shares = {target.name: EnergyShare[str](target.meter) for target in targets if target.meter}
-    with journal_path.open("a", encoding="utf-8") as journal:
-        if journal.tell() == 0:
-            _append(journal, {"run": identity, "origin_unix_s": origin_unix_s})
+    with open_journal(out, identity, clock.wall()) as journal:
+        done = journal.done()
         for number, start in enumerate(range(0, len(prompts), options.block)):
             block = prompts[start : start + options.block]
             concurrency = options.concurrency_cycle[number % len(options.concurrency_cycle)]
             for target in rng.sample(targets, len(targets)):
                 todo = [prompt for prompt in block if (target.name, prompt.id) not in done]
                 measure = _Measure(
-                    target, shares.get(target.name), concurrency, clock, origin_unix_s, options
+                    target, shares.get(target.name), concurrency, clock, journal.origin_unix_s, options
                 )
                 async for row in measure.all(todo):
-                    _append(journal, asdict(row))
+                    journal.add(row)
                     on_row(row)
-                    rows.append(row)
-    final = {(row.endpoint, row.prompt_id): row for row in rows}  # a repeated failure keeps its last row
-    ordered = sorted(final.values(), key=lambda row: row.started_s)
-    write_profile(out, ordered, {**metadata, "seed": options.seed, "extra_body": options.extra_body})
-    return len(ordered)
+        return journal.write({**metadata, "seed": options.seed, "extra_body": options.extra_body})
 
 
 class _Measure:
@@ -222,35 +213,3 @@ def _texts(data: bytes, splitter: EventSplitter) -> Iterable[str]:
         if payload and payload != b"[DONE]":
             for choice in msgspec.json.decode(payload).get("choices", []):
                 yield (choice.get("delta") or {}).get("content") or ""
-
-
-def _append(journal: TextIO, record: Mapping[str, Any]) -> None:
-    journal.write(json.dumps(record) + "\n")
-    journal.flush()
-
-
-def _resume(path: Path, identity: Mapping[str, Any], now_unix_s: float) -> tuple[list[ProfileRow], float]:
-    """Rows of an earlier, stopped run and when it began; a torn last line is dropped."""
-    if not path.exists():
-        return [], now_unix_s
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:  # the line that was being written when the run was stopped
-        path.write_text(whole, encoding="utf-8")
-    lines = whole.splitlines()
-    try:
-        head = json.loads(lines[0])
-    except (IndexError, ValueError) as error:
-        raise DataError(f"{path} is no journal of a profile", remedy="Delete it to start anew") from error
-    if head.get("run") != identity:
-        raise DataError(
-            f"{path} belongs to another run ({head.get('run')}, not {dict(identity)})",
-            remedy="Give another --out, or delete the journal",
-        )
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        try:
-            rows.append(ProfileRow(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{path}, line {number} is no row of a profile: {error}") from error
-    return rows, float(head["origin_unix_s"])
