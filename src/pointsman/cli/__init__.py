@@ -1,4 +1,4 @@
-"""The command line: words in, objects from `build.py`, tables out."""
+"""The command line: words in, objects from `build`, tables out."""
 
 from __future__ import annotations
 

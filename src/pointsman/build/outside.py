@@ -1,33 +1,13 @@
-"""Words to objects: the one place where a name in a configuration becomes a class.
-
-Plugins come in through entry points: `pointsman.admit`, `pointsman.assign` and `pointsman.order`
-name factories that take the configuration's section for their stage and give a policy.
-"""
+"""The outside world: the fleet, engines, meters."""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import entry_points
-from importlib.resources import as_file, files
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any
 
-from pointsman.admit.always import AlwaysAdmit
-from pointsman.admit.base import AdmitPolicy
-from pointsman.assign.base import AssignPolicy
-from pointsman.assign.baselines import CheapestAssign, RandomAssign, SingleAssign
-from pointsman.assign.weighted import WeightedAssign
-from pointsman.config import (
-    POLICIES,
-    Config,
-    EndpointConfig,
-    FleetModelConfig,
-    MeterConfig,
-    TimeoutsConfig,
-    load_config,
-)
+from pointsman.config import Config, EndpointConfig, FleetModelConfig, MeterConfig, TimeoutsConfig
 from pointsman.engines.base import Engine, Timeouts
 from pointsman.engines.fleet import Fleet
 from pointsman.engines.fleet_model import FleetEndpoint, FleetModel, pulled_model
@@ -42,79 +22,6 @@ from pointsman.meters.rapl import RaplMeter
 from pointsman.meters.reading_command import CommandReading
 from pointsman.meters.reading_url import UrlReading
 from pointsman.meters.replay import ReplayMeter
-from pointsman.order.base import OrderPolicy
-from pointsman.order.fcfs import FirstComeFirstServed
-from pointsman.types import Capabilities, Endpoint
-
-ENTRY_POINTS: Final = ("pointsman.admit", "pointsman.assign", "pointsman.order")
-
-
-def read_config(path: Path | None) -> Config:
-    """The configuration at `path`, or the shipped one: the embedded fleet. Raises: ConfigError."""
-    plugins = {entry.name for entry in entry_points(group="pointsman.assign")}
-    if path is not None:
-        return load_config(path, os.environ, policies=(*POLICIES, *plugins))
-    with as_file(files("pointsman.data") / "fleet.yaml") as shipped:
-        return load_config(shipped, os.environ)
-
-
-def shipped(name: str) -> Path:
-    """The path of a file of the package's data, such as `fleet_fit.json`."""
-    return Path(str(files("pointsman.data") / name))
-
-
-# Policies
-
-
-def assign_policy_of(config: Config, endpoints: Sequence[Endpoint]) -> AssignPolicy:
-    """The configured choice of endpoints. Raises: ConfigError."""
-    made = config.policy
-    match made.name:
-        case "weighted":
-            return WeightedAssign(made.weights)
-        case "random":
-            return RandomAssign(made.seed)
-        case "cheapest":
-            return CheapestAssign()
-        case "single":
-            named = [endpoint.name for endpoint in endpoints if made.model in (endpoint.name, endpoint.model)]
-            if not named:
-                raise ConfigError(
-                    f"the policy 'single' names {made.model!r}, which no endpoint serves",
-                    remedy=f"Name one of {', '.join(endpoint.name for endpoint in endpoints)}",
-                )
-            return SingleAssign(named[0])
-    return cast(AssignPolicy, _plugin("pointsman.assign", made.name)(made, endpoints))
-
-
-def _plugin(group: str, name: str) -> Callable[..., Any]:
-    """What a package declares under an entry point. Raises: ConfigError."""
-    found = {entry.name: entry for entry in entry_points(group=group)}
-    if name not in found:
-        raise ConfigError(
-            f"no policy is called {name!r}",
-            remedy=f"Plugins of {group}: {', '.join(found) or 'none installed'}",
-        )
-    return cast(Callable[..., Any], found[name].load())
-
-
-def admit_policy_of(config: Config) -> AdmitPolicy:
-    """The configured admission. Raises: ConfigError."""
-    made = config.admission
-    if made.name == AlwaysAdmit.name:
-        return AlwaysAdmit()
-    return cast(AdmitPolicy, _plugin("pointsman.admit", made.name)(made))
-
-
-def order_policy_of(config: Config) -> OrderPolicy:
-    """The configured order of queues. Raises: ConfigError."""
-    made = config.order
-    if made.name == FirstComeFirstServed.name:
-        return FirstComeFirstServed()
-    return cast(OrderPolicy, _plugin("pointsman.order", made.name)(made))
-
-
-# The fleet
 
 
 def fleet_of(config: Config) -> Fleet:
@@ -134,30 +41,6 @@ def _fleet_model(model: FleetModelConfig) -> FleetModel:
         slots=model.slots,
         context_tokens=model.context_tokens,
     )
-
-
-def fleet_endpoint(model: FleetModelConfig) -> Endpoint:
-    """What a fleet model declares; it runs on this machine, so it carries the tag `on-premises`."""
-    return Endpoint(
-        name=model.name,
-        model=model.name,
-        upstream_model=model.name,
-        max_concurrent=model.slots,
-        capabilities=Capabilities(
-            context_tokens=model.context_tokens,
-            tools=False,
-            privacy=frozenset({"on-premises", *model.privacy}),
-        ),
-    )
-
-
-def endpoints_of(config: Config) -> tuple[Endpoint, ...]:
-    """Every endpoint in column order: the fleet's, then those of `model_list`."""
-    fleet = tuple(fleet_endpoint(model) for model in config.fleet.models)
-    return fleet + tuple(made.endpoint for made in config.endpoints)
-
-
-# Engines and meters
 
 
 def timeouts_of(made: TimeoutsConfig) -> Timeouts:

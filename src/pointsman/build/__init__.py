@@ -1,0 +1,23 @@
+"""Words to objects: the one place where a name in a configuration becomes a class.
+
+Plugins come in through entry points: `pointsman.admit`, `pointsman.assign` and `pointsman.order`
+name factories that take the configuration's section for their stage and give a policy.
+"""
+
+from pointsman.build.outside import engines_of, fleet_of, meters_of
+from pointsman.build.policies import decider_of
+from pointsman.build.predictions import predictor_of
+from pointsman.build.source import endpoints_of, read_config
+from pointsman.build.system import System, build_system
+
+__all__ = [
+    "System",
+    "build_system",
+    "decider_of",
+    "endpoints_of",
+    "engines_of",
+    "fleet_of",
+    "meters_of",
+    "predictor_of",
+    "read_config",
+]

@@ -1,0 +1,70 @@
+"""Predictors from fits, declared figures and the grid."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from pointsman.build.source import endpoints_of, shipped
+from pointsman.clock import Clock
+from pointsman.config import Config
+from pointsman.errors import ConfigError
+from pointsman.live.grid import GridPredictor
+from pointsman.meters.carbon import GridIntensity
+from pointsman.predict.artifact import FitArtifact
+from pointsman.predict.base import Predictor
+from pointsman.predict.endpoint import ProfilePredictor
+from pointsman.predict.model_profile import QualityPrior, default_profile
+
+SHIPPED_FIT: Final = "fleet_fit.json"
+
+
+def artifact_of(config: Config) -> FitArtifact | None:
+    """The fit of the configuration, else the shipped one of the embedded fleet, with what is declared.
+
+    A declared accuracy replaces a measured one: the caller's task counts, not ours. An endpoint's
+    `profile` names whose curves it has. Raises: DataError.
+    """
+    fitted = FitArtifact.read(config.fit or shipped(SHIPPED_FIT))
+    declared = [
+        (model.name, model.profile, model.accuracy, model.accuracy_source) for model in config.fleet.models
+    ]
+    declared += [
+        (made.endpoint.name, made.profile, made.accuracy, made.accuracy_source) for made in config.endpoints
+    ]
+    models = {endpoint.name: endpoint.model for endpoint in endpoints_of(config)}
+    profiles = []
+    for name, profile, accuracy, source in declared:
+        found = fitted.find(profile or name) or fitted.find(models[name])
+        if profile and found is None:
+            raise ConfigError(
+                f"endpoint {name} names profile {profile!r}, which the fit does not hold",
+                remedy=f"It holds {', '.join(p.endpoint for p in fitted.profiles)}",
+            )
+        known = replace(found or default_profile(name), endpoint=name)
+        if accuracy is not None:
+            why = f"accuracy declared{f' ({source})' if source else ''}"
+            known = replace(
+                known,
+                quality={"": QualityPrior(accuracy, accuracy, accuracy)},
+                provenance=replace(known.provenance, source=f"{known.provenance.source}; {why}"),
+            )
+        profiles.append(known)
+    return replace(fitted, profiles=tuple(profiles)) if profiles else None
+
+
+def predictor_of(config: Config, clock: Clock) -> tuple[ProfilePredictor, Predictor]:
+    """The predictor by profiles, and the one to ask: the same, with the grid's hours if there are any."""
+    endpoints = endpoints_of(config)
+    inner = ProfilePredictor(endpoints, artifact_of(config))
+    grid = config.energy.grid_gco2e_per_kwh
+    if grid is None:
+        return inner, inner
+    source = config.energy.grid_source or ""
+    intensity = (
+        GridIntensity.from_csv(grid, source=source)
+        if isinstance(grid, Path)
+        else GridIntensity.constant(grid, source=source)
+    )
+    return inner, GridPredictor(inner, intensity, clock)
