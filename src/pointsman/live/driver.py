@@ -52,7 +52,6 @@ from pointsman.learn.base import Learner
 from pointsman.live.handle import Handle
 from pointsman.live.metering import EnergyShares
 from pointsman.live.run import answered, failed, failure, run_on_engine
-from pointsman.meters.share import EnergyShare
 from pointsman.predict.base import Predictor
 from pointsman.predict.check import fault_of
 from pointsman.scheduler import Scheduler
@@ -83,7 +82,7 @@ class LiveDriver:
         engines: one for each of the scheduler's endpoints, by name; closed by `close`.
         clock: gives `now` to the scheduler.
         log: where decisions and outcomes go.
-        shares: energy meters by endpoint, for those that have one; on one device they share one.
+        shares: the energy meters of the endpoints that have one.
 
     Attributes:
         faults: how often a part raised: predict, step, learn, log, meter.
@@ -98,19 +97,19 @@ class LiveDriver:
         clock: Clock,
         *,
         log: DecisionSink | None = None,
-        shares: Mapping[str, EnergyShare[str]] | None = None,
+        shares: EnergyShares | None = None,
     ) -> None:
         self._endpoints = {endpoint.name: endpoint for endpoint in scheduler.endpoints}
         if missing := self._endpoints.keys() - engines.keys():
             raise InternalError(f"no engine for endpoint {', '.join(sorted(missing))}")
-        self.faults: Counter[str] = Counter()
+        self._shares = shares or EnergyShares({})
+        self.faults: Counter[str] = self._shares.faults
         self._scheduler = scheduler
         self._predictor = predictor
         self._learner = learner
         self._engines = dict(engines)
         self._clock = clock
         self._log = log
-        self._shares = EnergyShares(shares or {}, self.faults)
         self._handles: dict[str, Handle] = {}
         self._tasks: dict[str, asyncio.Task[Usage]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}

@@ -28,11 +28,14 @@ class EnergyShares:
 
     A meter that raises is used no more: from then on its endpoints have no energy, which is honest,
     and requests go on.
+
+    Attributes:
+        faults: `meter`: how many were given up.
     """
 
-    def __init__(self, shares: Mapping[str, EnergyShare[str]], faults: Counter[str] | None = None) -> None:
+    def __init__(self, shares: Mapping[str, EnergyShare[str]]) -> None:
         self._shares = dict(shares)
-        self.faults: Counter[str] = faults if faults is not None else Counter()
+        self.faults: Counter[str] = Counter()
 
     def start(self, request_id: str, endpoint: str) -> None:
         """A request begins to run on the endpoint."""
