@@ -28,33 +28,33 @@ class EndpointBank:
     """Arrays over endpoints (E), quantities (2: time, energy), tasks (T), quantiles (Q).
 
     Attributes:
-        tables: shape (MAX_RUNNING + 1, E, 2, 3, 4): coefficient of in^a out^b under load.
-        below, above: shape (MAX_RUNNING + 1, E, 2): log widths at known token counts.
-        scale: shape (2, E, 2): of the widths below and above, once the length is uncertain.
-        quality: shape (3, T, E): value, low, high.
+        tables: shape (MAX_RUNNING + 1, A, E, 2, B): coefficient of in^a out^b under load, with as many
+            powers as any model has.
+        widths: shape (MAX_RUNNING + 1, E, 2, 2): log widths below and above at known token counts.
+        scale: shape (E, 2, 2): of the widths below and above, once the length is uncertain.
+        floor: shape (E, 2, 1).
+        quality: shape (T, 3, E): value, low, high.
     """
 
     def __init__(self, profiles: Sequence[ModelProfile]) -> None:
         curves = [(profile.time, profile.energy) for profile in profiles]
         running = np.arange(MAX_RUNNING + 1, dtype=np.float64)
-        self.tables = np.array([[_under_load(curve, running) for curve in pair] for pair in curves])
-        self.tables = np.ascontiguousarray(self.tables.transpose(2, 0, 1, 3, 4))
+        tables = np.array([[_under_load(curve, running) for curve in pair] for pair in curves])
+        in_powers = 1 + int(np.flatnonzero(tables.any(axis=(0, 1, 2, 4))).max(initial=0))
+        out_powers = 1 + int(np.flatnonzero(tables.any(axis=(0, 1, 2, 3))).max(initial=0))
+        self.tables = np.ascontiguousarray(tables[..., :in_powers, :out_powers].transpose(2, 3, 0, 1, 4))
         widths = np.array([[curve.spread.at(running + 1.0) for curve in pair] for pair in curves])
-        self.below, self.above = (np.ascontiguousarray(side) for side in widths.transpose(2, 3, 0, 1))
-        self.scale = np.array(
-            [
-                [[curve.spread.scale_below for curve in pair] for pair in curves],
-                [[curve.spread.scale_above for curve in pair] for pair in curves],
-            ]
-        )
-        self.floor = np.array([[curve.floor for curve in pair] for pair in curves])
+        self.widths = np.ascontiguousarray(widths.transpose(3, 0, 1, 2))
+        spreads = [[curve.spread for curve in pair] for pair in curves]
+        self.scale = np.array([[(each.scale_below, each.scale_above) for each in pair] for pair in spreads])
+        self.floor = np.array([[[curve.floor] for curve in pair] for pair in curves])
         self.per_byte = np.array([profile.tokens.per_byte for profile in profiles])
         self.template_tokens = np.array([profile.tokens.template_tokens for profile in profiles])
         self._fill_lengths(profiles)
         self._fill_corrections(curves)
         priors = [[_prior(profile, task) for profile in profiles] for task in TASKS]
         self.quality = np.array(
-            [[[getattr(prior, name) for prior in row] for row in priors] for name in ("mean", "low", "high")]
+            [[[getattr(prior, name) for prior in row] for name in ("mean", "low", "high")] for row in priors]
         )
 
     def task_row(self, task: str) -> int:

@@ -27,6 +27,9 @@ PRIOR_PROMPT_BYTES: Final = 400
 """The prompt that `prior_row` stands for: about a hundred tokens."""
 
 _SIGNS: Final = np.array([-1.0, 1.0])
+_LOW_MEAN_HIGH: Final = np.zeros((QUANTILES, 3))
+_LOW_MEAN_HIGH[:2, 0] = _LOW_MEAN_HIGH[-2:, 2] = 0.5
+_LOW_MEAN_HIGH[:, 1] = 1.0 / QUANTILES
 
 
 class ProfilePredictor:
@@ -90,7 +93,7 @@ class ProfilePredictor:
         tasks = np.array([self._bank.task_row(prompt_task(prompt.text)) for prompt in prompts])
         size = np.array([_bytes(prompt) for prompt in prompts], dtype=np.float64)
         cap = np.array([_or_infinite(request.max_tokens) for request in requests])
-        return self._table(tasks, size, cap, np.minimum(np.asarray(running), MAX_RUNNING))
+        return self._table(tasks, size, cap, np.array([min(count, MAX_RUNNING) for count in running]))
 
     def prior_row(self) -> CostTable:
         """What is expected of a request of which nothing is known, R = 1, marked `bypassed`.
@@ -112,14 +115,14 @@ class ProfilePredictor:
         inputs = np.maximum(bank.template_tokens + bank.per_byte * size[:, None], 1.0)
         lengths = self._lengths(tasks, inputs, cap)
         cost, low, high = self._costs(inputs, lengths, running, drifting=not bypassed)
-        quality = bank.quality[:, tasks]
+        quality = bank.quality[tasks]
         price = (inputs * self._usd_input)[..., None] + lengths * self._usd_output
         energy, energy_low, energy_high = (part[..., ENERGY] for part in (cost, low, high))
         grams = self._g_per_j
         return CostTable(
             self.endpoints,
             inputs,
-            Estimate(quality[0], quality[1], quality[2]),
+            Estimate(quality[:, 0], quality[:, 1], quality[:, 2]),
             Estimate(lengths[..., 1], lengths[..., 0], lengths[..., 2]),
             Estimate(cost[..., TIME], low[..., TIME], high[..., TIME]),
             Estimate(energy, energy_low, energy_high),
@@ -138,11 +141,7 @@ class ProfilePredictor:
         if bank.has_lines:
             line = np.maximum(bank.intercept_tokens + bank.slope * inputs, 1.0)
             curve = curve + line[..., None] * bank.line_ratios
-        curve = np.minimum(curve, limit[..., None])
-        lengths = np.empty((*inputs.shape, 3))
-        lengths[..., 0] = curve[..., :2].sum(axis=-1) * 0.5
-        lengths[..., 1] = curve.sum(axis=-1) * (1.0 / QUANTILES)
-        lengths[..., 2] = curve[..., -2:].sum(axis=-1) * 0.5
+        lengths: Floats = np.minimum(curve, limit[..., None]) @ _LOW_MEAN_HIGH
         if not bank.all_lengths_known:
             lengths[..., ::2] *= bank.length_known[:, None]
         return lengths
@@ -152,20 +151,17 @@ class ProfilePredictor:
     ) -> tuple[Floats, Floats, Floats]:
         """Time and energy: value, low and high, each of shape (R, E, 2)."""
         bank = self._bank
-        table = bank.tables[running, self._index]  # (E, 2, 3, 4)
-        at = inputs[..., None, None]
-        powers = table[:, :, 0] + at * (table[:, :, 1] + at * table[:, :, 2])  # (R, E, 2, 4)
-        out = lengths[:, :, None, :]
-        cost = powers[..., 3:] * out
-        for power in (2, 1):
-            cost += powers[..., power : power + 1]
-            cost *= out
-        cost += powers[..., :1]
-        np.maximum(cost, bank.floor[..., None], out=cost)  # (R, E, 2, 3)
+        table = bank.tables[running, :, self._index]  # (E, A, 2, B)
+        powers = table[:, -1]
+        for power in range(table.shape[1] - 2, -1, -1):
+            powers = powers * inputs[..., None, None] + table[:, power]
+        cost = powers[..., -1:]  # (R, E, 2, 1), then with three lengths (R, E, 2, 3)
+        for power in range(table.shape[3] - 2, -1, -1):
+            cost = cost * lengths[:, :, None] + powers[..., power : power + 1]
+        cost = np.maximum(cost, bank.floor)
         value = cost[..., 1]
-        known = np.stack([bank.below[running, self._index], bank.above[running, self._index]], axis=-1)
-        width = np.hypot(np.log(cost[..., ::2] / value[..., None]), known)
-        width *= np.moveaxis(bank.scale, 0, -1)
+        width = np.hypot(np.log(cost[..., ::2] / cost[..., 1:2]), bank.widths[running, self._index])
+        width *= bank.scale
         correction = bank.correction(inputs, lengths[..., 1])
         if correction is not None:
             value = value * correction

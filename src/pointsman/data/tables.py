@@ -1,0 +1,49 @@
+"""Columns of a parquet file as arrays, with clear words for what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.errors import DataError, MissingError
+
+
+def read_columns(path: Path, *, texts: Sequence[str], numbers: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Read named columns, shape (N,) each; N at least 1.
+
+    Raises: MissingError without pyarrow. DataError where the file can't be read, lacks a column, has no
+    rows, or a number is missing, not finite or negative; it names file, column, row and value.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingError("reading parquet needs pyarrow", remedy="pip install 'pointsman[data]'") from error
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is no parquet file: {error}") from error
+    wanted = [*texts, *numbers]
+    missing = [name for name in wanted if name not in table.column_names]
+    if missing:
+        raise DataError(
+            f"{path} has no column {', '.join(missing)}", remedy=f"It needs the columns {', '.join(wanted)}"
+        )
+    if table.num_rows == 0:
+        raise DataError(f"{path} has no rows")
+    columns: dict[str, NDArray[Any]] = {name: np.array(table[name].to_pylist(), dtype=str) for name in texts}
+    for name in numbers:
+        column = table[name].cast(pa.float64()).to_numpy()
+        good = np.isfinite(column) & (column >= 0)
+        if not good.all():
+            row = int(np.argmin(good))
+            raise DataError(
+                f"{path}, row {row}, column {name}: {column[row]} is no measurement",
+                remedy="Remove the row, or measure it again",
+            )
+        columns[name] = column
+    return columns
