@@ -29,6 +29,10 @@ from pointsman.errors import (
 from pointsman.types import Api, EndpointLoad, Request
 
 MAX_ANSWER_BYTES: Final = 64 * 2**20
+KEEPALIVE_S: Final = 2.0
+"""Idle connections are given up after this; servers (uvicorn, llama.cpp) close theirs after 5 s, and a
+request that meets a closing connection would fail without having been read."""
+
 _MAX_ERROR_BYTES: Final = 64 * 1024
 _HIDDEN: Final = b"***"
 _PATHS: Final = {Api.CHAT: "/chat/completions", Api.COMPLETIONS: "/completions"}
@@ -98,7 +102,8 @@ class OpenAIEngine:
         if self._session is None or self._session.closed:
             limits = aiohttp.ClientTimeout(total=None, sock_connect=self._timeouts.connect_s)
             # The scheduler bounds what is outstanding, so the pool must not queue a second time.
-            self._session = aiohttp.ClientSession(timeout=limits, connector=aiohttp.TCPConnector(limit=0))
+            connector = aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_S)
+            self._session = aiohttp.ClientSession(timeout=limits, connector=connector)
         return self._session
 
     async def run(self, request: Request) -> AsyncGenerator[Chunk | Usage, None]:
@@ -141,7 +146,12 @@ class OpenAIEngine:
             raise self._unreachable("its TLS certificate or handshake was not accepted") from error
         except aiohttp.ClientConnectorError as error:
             raise self._unreachable(error.os_error.strerror or type(error.os_error).__name__) from error
-        except (aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError, ConnectionError) as error:
+        except (
+            aiohttp.ClientPayloadError,
+            aiohttp.ClientOSError,
+            aiohttp.ServerDisconnectedError,
+            ConnectionError,
+        ) as error:
             raise self._cut(reader) from error
         except aiohttp.ClientError as error:
             raise self._garbage(f"no HTTP ({type(error).__name__})", reader) from error
