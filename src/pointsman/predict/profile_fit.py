@@ -35,6 +35,8 @@ from pointsman.predict.profile_rows import ProfileRows, folds
 from pointsman.predict.refined import RefinedCost
 from pointsman.types import Floats
 
+Indices = NDArray[np.int64]
+
 COST_KINDS: Final[dict[str, type[OlsCost | ShapeCost | RefinedCost]]] = {
     "ols": OlsCost,
     "shape": ShapeCost,
@@ -55,7 +57,7 @@ def fit_profile(
     rows: ProfileRows,
     provenance: Provenance,
     *,
-    cost: str = "refined",
+    cost: str = "shape",
     length: str = "task_mean",
     seed: int = 1,
 ) -> ModelProfile:
@@ -64,11 +66,7 @@ def fit_profile(
     Without any measured energy the documented default stands for it, without interval.
     Raises: BadRequest for an unknown kind, DataError for rows that can't be used.
     """
-    if cost not in COST_KINDS or length not in LENGTH_KINDS:
-        raise BadRequest(
-            f"unknown model {cost!r} with length {length!r}",
-            remedy=f"Cost is one of {', '.join(COST_KINDS)}; length of {', '.join(LENGTH_KINDS)}",
-        )
+    _check_kinds(cost, length)
     time = fit_cost(cost, length, rows, rows.time_s, grows=True, seed=seed)
     energy = DEFAULT_ENERGY
     metered = np.isfinite(rows.energy_j)
@@ -84,6 +82,38 @@ def fit_profile(
         fit_quality(rows),
         replace(provenance, rows=len(rows)),
     )
+
+
+def fit_series(
+    name: str,
+    rows: ProfileRows,
+    provenance: Provenance,
+    *,
+    cost: str = "shape",
+    seed: int = 1,
+) -> ModelProfile:
+    """Fit time and energy alone, where lengths were forced and answers not judged.
+
+    Tokens, length and quality keep their documented defaults. Raises as `fit_profile`.
+    """
+    _check_kinds(cost, "linear")
+    return ModelProfile(
+        name,
+        TokenCount(),
+        LinearLength(),
+        fit_cost(cost, None, rows, rows.time_s, grows=True, seed=seed),
+        fit_cost(cost, None, rows, rows.energy_j, grows=False, seed=seed),
+        {"": QualityPrior()},
+        replace(provenance, rows=len(rows)),
+    )
+
+
+def _check_kinds(cost: str, length: str) -> None:
+    if cost not in COST_KINDS or length not in LENGTH_KINDS:
+        raise BadRequest(
+            f"unknown model {cost!r} with length {length!r}",
+            remedy=f"Cost is one of {', '.join(COST_KINDS)}; length of {', '.join(LENGTH_KINDS)}",
+        )
 
 
 def fit_tokens(rows: ProfileRows) -> TokenCount:
@@ -112,29 +142,34 @@ def fit_curve(kind: str, rows: ProfileRows, cost: Floats, *, grows: bool) -> Cos
 
 
 def fit_cost(
-    kind: str, length_kind: str, rows: ProfileRows, cost: Floats, *, grows: bool, seed: int
+    kind: str, length_kind: str | None, rows: ProfileRows, cost: Floats, *, grows: bool, seed: int
 ) -> CostCurve:
-    """Cost model, load factors and the spread of held-out prompts."""
+    """Cost model, load factors and the spread of held-out prompts.
+
+    Without a length model the interval is that of known token counts.
+    """
     curve = fit_curve(kind, rows, cost, grows=grows)
     known = np.full(len(rows), np.nan)
     fold = folds(rows.prompt, FOLDS, seed)
-    parts: list[tuple[CostCurve, LengthModel, NDArray[np.int64]]] = []
+    parts: list[tuple[CostCurve, ProfileRows, Indices]] = []
     for index in range(int(fold.max()) + 1):
         train, test = fold != index, np.asarray(np.flatnonzero(fold == index), dtype=np.int64)
         try:
             part = fit_curve(kind, rows.take(train), cost[train], grows=grows)
         except DataError:  # too few rows to hold any out: the interval then comes from the fit itself
-            part = curve
+            part, train = curve, np.ones(len(rows), dtype=bool)
         held = rows.take(test)
         known[test] = np.log(
             cost[test] / part.predict(held.input_tokens, held.output_tokens, held.concurrency)
         )
-        parts.append((part, fit_length(length_kind, rows.take(train) if train.any() else rows), test))
+        parts.append((part, rows.take(train), test))
     spread = fit_spread(known, rows.concurrency, levels(rows.concurrency))
+    if length_kind is None:
+        return replace(curve, spread=spread)
     arrival, below, above = (np.full(len(rows), np.nan) for _ in range(3))
-    for part, length, test in parts:
+    for part, trained, test in parts:
         held = rows.take(test)
-        lengths = lengths_by_task(length, held)
+        lengths = lengths_by_task(fit_length(length_kind, trained), held)
         value, below[test], above[test] = interval(
             replace(part, spread=spread), held.input_tokens, lengths, held.concurrency
         )
