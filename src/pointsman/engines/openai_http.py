@@ -8,6 +8,8 @@ engine. Times are measured here, from sending to each byte, on the monotonic clo
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import time
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager
@@ -145,7 +147,7 @@ class OpenAIEngine:
         except aiohttp.ClientSSLError as error:
             raise self._unreachable("its TLS certificate or handshake was not accepted") from error
         except aiohttp.ClientConnectorError as error:
-            raise self._unreachable(error.os_error.strerror or type(error.os_error).__name__) from error
+            raise self._unreachable(_why(error.os_error)) from error
         except (
             aiohttp.ClientPayloadError,
             aiohttp.ClientOSError,
@@ -221,3 +223,12 @@ class OpenAIEngine:
         """Close the HTTP session."""
         if self._session is not None:
             await self._session.close()
+
+
+def _why(error: OSError) -> str:
+    """Why a connection could not be made, without the address."""
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"
+    if isinstance(error, socket.gaierror):
+        return "its host name is unknown"
+    return os.strerror(error.errno) if error.errno else type(error).__name__
