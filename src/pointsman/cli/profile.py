@@ -18,13 +18,13 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
 
 from pointsman.build import engines_of, fleet_of, meters_of, read_config
 from pointsman.cli.group import number_list
+from pointsman.cli.profile_table import print_summary
 from pointsman.clock import RealClock
 from pointsman.config import Config
-from pointsman.data.profiles import ProfileRow, ProfileRun, column, read_profile
+from pointsman.data.profiles import ProfileRow, read_profile
 from pointsman.data.scoring import score
 from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.errors import BadRequest
@@ -69,7 +69,7 @@ def profile(
         running = fleet.endpoints()
         asyncio.run(_measure(made, running, out, prompts, repeats, seed, cycle))
     run = read_profile(out)
-    _summary(run)
+    print_summary(run)
     typer.echo(f"written: {out}; next: pointsman fit {out} --out fit.json")
 
 
@@ -148,47 +148,3 @@ def _metadata(
             if t.meter
         },
     }
-
-
-def _summary(run: ProfileRun) -> None:
-    table = Table(title="Measured, mean per request (median for times)", title_justify="left")
-    for head in (
-        "endpoint",
-        "requests",
-        "failed",
-        "in tokens",
-        "out tokens",
-        "TTFT s",
-        "E2E s",
-        "energy J",
-        "right",
-    ):
-        table.add_column(head, justify="left" if head == "endpoint" else "right")
-    for endpoint in run.endpoints():
-        rows = run.measured(endpoint)
-        total = sum(row.endpoint == endpoint for row in run.rows)
-        figures = [
-            _mean(rows, "input_tokens"),
-            _mean(rows, "output_tokens"),
-            _median(rows, "ttft_s"),
-            _median(rows, "e2e_s"),
-        ]
-        energy = _mean(rows, "energy_j") + (" modelled" if any(row.energy_modelled for row in rows) else "")
-        table.add_row(
-            endpoint, str(len(rows)), str(total - len(rows)), *figures, energy, _mean(rows, "score")
-        )
-    Console().print(table)
-
-
-def _mean(rows: Sequence[ProfileRow], name: str) -> str:
-    import numpy as np
-
-    values = column(rows, name)
-    return f"{np.nanmean(values):.3g}" if np.isfinite(values).any() else "-"
-
-
-def _median(rows: Sequence[ProfileRow], name: str) -> str:
-    import numpy as np
-
-    values = column(rows, name)
-    return f"{np.nanmedian(values):.3g}" if np.isfinite(values).any() else "-"

@@ -68,6 +68,19 @@ def open_journal(out: Path, identity: Mapping[str, Any], now_unix_s: float) -> I
         yield Journal(out, file, rows, origin_unix_s)
 
 
+def _check_identity(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    differences = [
+        f"{name} {was.get(name)}, not {now.get(name)}"
+        for name in sorted({*was, *now})
+        if was.get(name) != now.get(name)
+    ]
+    if differences:
+        raise DataError(
+            f"{path} belongs to another run: {'; '.join(differences)}",
+            remedy="Give another --out, or delete the journal",
+        )
+
+
 def _append(file: TextIO, record: Mapping[str, Any]) -> None:
     file.write(json.dumps(record) + "\n")
     file.flush()
@@ -86,11 +99,7 @@ def _resume(path: Path, identity: Mapping[str, Any], now_unix_s: float) -> tuple
         head = json.loads(lines[0])
     except (IndexError, ValueError) as error:
         raise DataError(f"{path} is no journal of a profile", remedy="Delete it to start anew") from error
-    if head.get("run") != identity:
-        raise DataError(
-            f"{path} belongs to another run ({head.get('run')}, not {dict(identity)})",
-            remedy="Give another --out, or delete the journal",
-        )
+    _check_identity(path, head.get("run") or {}, identity)
     rows = []
     for number, line in enumerate(lines[1:], 2):
         try:
