@@ -1,0 +1,193 @@
+"""What would be decided for a prompt, without running it: shared by `route` and `plot`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pointsman.assign.explain import EndpointFacts, explain
+from pointsman.assign.explanation import Explanation
+from pointsman.build import decider_of, endpoints_of, predictor_of, read_config
+from pointsman.clock import RealClock
+from pointsman.config import Config
+from pointsman.errors import BadRequest, NoEligibleEndpoint
+from pointsman.types import AUTO, Admission, Decision, Endpoint, EndpointView, Prompt, Request, Weights
+
+PromptText = Annotated[
+    str | None, typer.Option("--prompt", metavar="TEXT", help="The prompt; `-` reads it from stdin.")
+]
+PromptFile = Annotated[Path | None, typer.Option("--prompt-file", help="Read the prompt from a file.")]
+MaxTokens = Annotated[
+    int | None, typer.Option("--max-tokens", "--max_tokens", min=1, help="The longest answer, in tokens.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="A configuration; the embedded fleet by default.")
+]
+FitFile = Annotated[
+    Path | None, typer.Option("--fit", help="What `pointsman fit` wrote; the configured one by default.")
+]
+AccuracyWeight = Annotated[
+    float | None, typer.Option("--weight-accuracy", "--weight_accuracy", help="Weight of being right.")
+]
+EnergyWeight = Annotated[
+    float | None, typer.Option("--weight-energy", "--weight_energy", help="Weight of joules.")
+]
+TimeWeight = Annotated[
+    float | None, typer.Option("--weight-time", "--weight_time", help="Weight of seconds.")
+]
+PriceWeight = Annotated[
+    float | None, typer.Option("--weight-price", "--weight_price", help="Weight of dollars.")
+]
+CarbonWeight = Annotated[
+    float | None, typer.Option("--weight-carbon", "--weight_carbon", help="Weight of grams of CO2e.")
+]
+
+_WITHOUT_WEIGHTS = ("cheapest", "random", "single")
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A decision that was not carried out.
+
+    Attributes:
+        facts: by endpoint name, for `explain`.
+    """
+
+    config: Config
+    endpoints: tuple[Endpoint, ...]
+    request: Request
+    decision: Decision
+    facts: dict[str, EndpointFacts]
+
+    def explanation(self) -> Explanation:
+        """The decision in words."""
+        return explain(self.decision, self.facts)
+
+
+def preview(config: Config, request: Request) -> Preview:
+    """Decide for a request on idle endpoints, with the configured policies.
+
+    Raises: NoEligibleEndpoint where none can serve it; BadRequest for weights that can't be used.
+    """
+    endpoints = endpoints_of(config)
+    _check_model(request.model, endpoints)
+    _check_weights(request.weights, config)
+    inner, predictor = predictor_of(config, RealClock())
+    idle = [EndpointView(e.name, 0, 0, e.max_concurrent, healthy=True) for e in endpoints]
+    table = predictor.predict([request], [0] * len(endpoints))
+    decision = decider_of(config).decide([request], table, idle, 0.0)[0].decision
+    if decision.action is Admission.REFUSE and decision.score is None:
+        raise NoEligibleEndpoint(decision.reason)
+    facts = {
+        profile_of.name: EndpointFacts(profile.provenance.energy_modelled, profile.provenance.sentence())
+        for profile_of, profile in zip(endpoints, inner.profiles, strict=True)
+    }
+    return Preview(config, endpoints, request, decision, facts)
+
+
+def configured(config_file: Path | None, fit_file: Path | None) -> Config:
+    """The configuration, with another fit where one is named. Raises: ConfigError."""
+    config = read_config(config_file)
+    return config if fit_file is None else replace(config, fit=fit_file)
+
+
+def given_weights(
+    accuracy: float | None,
+    energy: float | None,
+    time: float | None,
+    price: float | None,
+    carbon: float | None,
+) -> Weights | None:
+    """The weights of the command line with sum 1; None where none was given.
+
+    Raises: BadRequest if one is negative or not finite, or if all are 0.
+    """
+    given = (accuracy, energy, time, price, carbon)
+    if all(weight is None for weight in given):
+        return None
+    return Weights(*(weight or 0.0 for weight in given)).normalised()
+
+
+def read_prompt(text: str | None, file: Path | None) -> str:
+    """The prompt of the command line.
+
+    Raises: BadRequest if there is none or two, if it is empty, no UTF-8 or can't be read.
+    """
+    if (text is None) == (file is None):
+        raise BadRequest(
+            "a prompt is needed, once", remedy="Give --prompt TEXT, --prompt - or --prompt-file FILE"
+        )
+    if file is not None:
+        try:
+            prompt = _decoded(file.read_bytes(), str(file))
+        except OSError as error:
+            raise BadRequest(f"{file} can't be read: {error.strerror}", remedy="Check the path") from error
+    elif text == "-":
+        prompt = _decoded(sys.stdin.buffer.read(), "stdin")
+    else:
+        prompt = _decoded((text or "").encode(errors="surrogateescape"), "--prompt")
+    if not prompt.strip():
+        raise BadRequest("the prompt is empty", remedy="Give at least one character that is no space")
+    return prompt
+
+
+def prompt_request(
+    prompt: str, max_tokens: int | None, weights: Weights | None, config: Config, model: str = AUTO
+) -> Request:
+    """The request as an OpenAI client would send it.
+
+    Raises: BadRequest if it is longer than the configuration takes in.
+    """
+    body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
+    payload = json.dumps(body | ({"max_tokens": max_tokens} if max_tokens else {})).encode()
+    limit = config.server.max_body_bytes
+    if len(payload) > limit:
+        raise BadRequest(
+            f"the request has {len(payload):,} bytes, and the limit is {limit:,}",
+            remedy="Shorten the prompt, or raise pointsman.server.max_body_bytes",
+            param="prompt",
+        )
+    size = len(prompt.encode())
+    return Request(
+        "route", Prompt(prompt, total_bytes=size), max_tokens, model=model, weights=weights, payload=payload
+    )
+
+
+def _decoded(raw: bytes, source: str) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(
+            f"{source} is no UTF-8: byte {raw[error.start]:#04x} at position {error.start}",
+            remedy="Save the prompt as UTF-8",
+        ) from error
+
+
+def _check_model(model: str, endpoints: tuple[Endpoint, ...]) -> None:
+    models = sorted({endpoint.model for endpoint in endpoints})
+    if model != AUTO and model not in models:
+        raise BadRequest(
+            f"no endpoint serves the model {model!r}",
+            remedy=f"Choose one of {', '.join(models)}, or {AUTO}",
+            param="model",
+        )
+
+
+def _check_weights(weights: Weights | None, config: Config) -> None:
+    if weights is None:
+        return
+    if config.policy.name in _WITHOUT_WEIGHTS:
+        raise BadRequest(
+            f"the configured policy {config.policy.name!r} reads no weights",
+            remedy="Set policy: weighted, or give no weights",
+        )
+    if weights.carbon > 0 and config.energy.grid_gco2e_per_kwh is None:
+        raise BadRequest(
+            f"a weight of {weights.carbon:g} on carbon, but the grid's intensity is not known",
+            remedy="Set energy: {grid_gco2e_per_kwh: ..., grid_source: ...} in a configuration",
+        )

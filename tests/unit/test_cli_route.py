@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from pointsman.cli.group import ErrorGroup
+from pointsman.cli.route import route
+from pointsman.predict.artifact import FitArtifact
+from pointsman.predict.cost import ShapeCost
+from pointsman.predict.length import LinearLength
+from pointsman.predict.model_profile import CostCurve, ModelProfile, Provenance, QualityPrior, TokenCount
+
+PROMPT = "Explain reinforcement learning"
+CONFIG = """
+model_list:
+  - model_name: small
+    litellm_params: {model: hosted_vllm/small, api_base: http://127.0.0.1:9/v1}
+    model_info: {max_input_tokens: 8192}
+  - model_name: large
+    litellm_params: {model: hosted_vllm/large, api_base: http://127.0.0.1:9/v1}
+    model_info: {max_input_tokens: 8192, input_cost_per_token: 1.0e-6, output_cost_per_token: 2.0e-6}
+  - model_name: tiny-context
+    litellm_params: {model: hosted_vllm/tiny, api_base: http://127.0.0.1:9/v1}
+    model_info: {max_input_tokens: 64}
+pointsman:
+  policy: {name: POLICY}
+  fit: fit.json
+"""
+
+
+def profile(name: str, accuracy: float, size: float) -> ModelProfile:
+    length = LinearLength(1.0, 40.0)
+    return ModelProfile(
+        name,
+        TokenCount(),
+        length,
+        CostCurve(ShapeCost(np.array([0.1, 0.001, 0.02, 0.0]) * size), floor=0.01),
+        CostCurve(ShapeCost(np.array([5.0, 0.05, 1.0, 0.0]) * size), floor=0.1),
+        {"": QualityPrior(accuracy, accuracy - 0.05, accuracy + 0.05, 100)},
+        Provenance("test.parquet", "a test", "cpu_time", energy_modelled=True, rows=100),
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    artifact = FitArtifact(
+        (profile("small", 0.4, 1), profile("large", 0.8, 4), profile("tiny-context", 0.3, 2)), "sha256:test"
+    )
+    artifact.write(tmp_path / "fit.json")
+    path = tmp_path / "config.yaml"
+    path.write_text(CONFIG.replace("POLICY", "weighted, weights: {accuracy: 1, energy: 1, time: 1}"))
+    return path
+
+
+def invoke(*args: str | Path, stdin: bytes | None = None) -> Result:
+    app = typer.Typer(cls=ErrorGroup)
+    app.command()(route)
+    app.callback()(lambda: None)
+    return CliRunner(env={"COLUMNS": "160"}).invoke(app, ["route", *map(str, args)], input=stdin)
+
+
+def explained(*args: str | Path) -> dict:
+    result = invoke(*args, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_weights_choose(config: Path) -> None:
+    base = ("--prompt", PROMPT, "--config", config)
+    assert explained(*base, "--weight-energy", "1")["endpoint"] == "small"
+    assert explained(*base, "--weight-accuracy", "1")["endpoint"] == "large"
+
+
+def test_underscore_flags_are_the_same(config: Path) -> None:
+    dashes = explained(
+        "--prompt", PROMPT, "--config", config, "--weight-accuracy", "0.7", "--weight-time", "0.3"
+    )
+    underscores = explained(
+        "--prompt", PROMPT, "--config", config, "--weight_accuracy", "0.7", "--weight_time", "0.3"
+    )
+    assert dashes == underscores
+    assert dashes["weights"]["accuracy"] == pytest.approx(0.7)
+
+
+def test_the_nearest_weights_flip_the_choice_when_given_back(config: Path) -> None:
+    made = explained(
+        "--prompt", PROMPT, "--config", config, "--weight-accuracy", "0.9", "--weight-energy", "0.1"
+    )
+    assert made["endpoint"] == "large"
+    flip = made["flips"][0]
+    again = [part for name, value in flip["weights"].items() for part in (f"--weight-{name}", repr(value))]
+    assert explained("--prompt", PROMPT, "--config", config, *again)["endpoint"] == flip["endpoint"]
+
+
+def test_the_page_shows_terms_and_what_would_change_it(config: Path) -> None:
+    result = invoke(
+        "--prompt", PROMPT, "--config", config, "--weight-accuracy", "0.7", "--weight-energy", "0.3"
+    )
+    assert result.exit_code == 0, result.output
+    page = " ".join(result.stdout.split())
+    assert "weights accuracy 0.7, energy 0.3" in page
+    assert "Pareto-dominated by small" in page
+    assert "its energy is modelled, not measured" in page
+    assert "What would have changed the choice" in page
+    assert "no weights choose it: dominated by small" in page
+
+
+def test_who_is_excluded_is_shown_with_the_reason(config: Path) -> None:
+    made = explained("--prompt", PROMPT, "--config", config, "--max-tokens", "500")
+    assert list(made["excluded"]) == ["tiny-context"]
+    assert "its context of 64" in made["excluded"]["tiny-context"]
+
+
+def test_the_prompt_from_stdin_or_a_file_is_the_same(config: Path, tmp_path: Path) -> None:
+    (tmp_path / "prompt.txt").write_text(PROMPT)
+    by_file = explained("--prompt-file", tmp_path / "prompt.txt", "--config", config)
+    stdin = invoke("--prompt", "-", "--config", config, "--json", stdin=PROMPT.encode())
+    assert json.loads(stdin.stdout) == by_file == explained("--prompt", PROMPT, "--config", config)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ((), "a prompt is needed, once"),
+        (("--prompt", " \n"), "the prompt is empty"),
+        (("--prompt", "x", "--prompt-file", "y"), "a prompt is needed, once"),
+        (("--prompt-file", "no-such-file"), "no-such-file can't be read"),
+        (("--prompt", "x", "--weight-energy", "nan"), "the weight of energy is nan"),
+        (("--prompt", "x", "--weight-energy", "inf"), "the weight of energy is inf"),
+        (("--prompt", "x", "--weight-time", "-1"), "the weight of time is -1"),
+        (("--prompt", "x", "--weight-time", "0", "--weight-energy", "0"), "the weights sum to 0"),
+        (("--prompt", "x", "--weight-carbon", "1"), "the grid's intensity is not known"),
+        (("--prompt", "x", "--model", "huge"), "no endpoint serves the model 'huge'"),
+        (("--prompt", "x", "--max-tokens", "100000"), "no endpoint can serve this request"),
+        (("--prompt", "x" * 100_000), "prompt tokens + max_tokens 0 exceed its context of 8192"),
+    ],
+)
+def test_bad_input_is_said_and_ends_with_2(config: Path, args: tuple[str, ...], message: str) -> None:
+    result = invoke(*args, "--config", config)
+    assert result.exit_code == 2, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_prompt_beyond_the_limit_is_refused_with_the_limit(config: Path) -> None:
+    result = invoke("--prompt", "-", "--config", config, stdin=b"x" * (10 * 2**20))
+    assert result.exit_code == 2
+    assert "and the limit is 10,485,760" in result.stderr
+
+
+def test_a_prompt_of_another_encoding_is_refused_with_its_place(config: Path, tmp_path: Path) -> None:
+    path = tmp_path / "latin.txt"
+    path.write_bytes("naïve".encode("latin-1"))
+    result = invoke("--prompt-file", path, "--config", config)
+    assert result.exit_code == 2
+    assert "is no UTF-8: byte 0xef at position 2" in result.stderr
+    argument = invoke("--prompt", os.fsdecode(b"na\xefve"), "--config", config)
+    assert argument.exit_code == 2
+    assert "--prompt is no UTF-8: byte 0xef" in argument.stderr
+
+
+def test_weights_for_a_policy_without_weights_are_refused(config: Path, tmp_path: Path) -> None:
+    other = tmp_path / "random.yaml"
+    other.write_text(CONFIG.replace("POLICY", "random, seed: 3"))
+    result = invoke("--prompt", "x", "--config", other, "--weight-energy", "1")
+    assert result.exit_code == 2
+    assert "the configured policy 'random' reads no weights" in result.stderr
+    made = explained("--prompt", "x", "--config", other)
+    assert made["policy"] == "random"
+    assert made["flips"] == []
+
+
+def test_an_endpoint_that_refuses_is_said(config: Path) -> None:
+    result = invoke("--prompt", "x", "--config", config, "--weight-energy", "1", "--run")
+    assert result.exit_code == 6
+    assert "refused" in result.stderr
