@@ -50,11 +50,10 @@ def open_device(name: str) -> torch.device:
 
 def hardware(device: torch.device) -> dict[str, Any]:
     """The device in words, the machine, and the versions that matter."""
-    versions = {
-        "torch": torch.__version__,
-        "zeus": package_version("zeus"),
-        "nvidia_ml_py": package_version("nvidia-ml-py"),
-    }
+    versions = {"torch": str(torch.__version__)}
+    for package in ("zeus", "nvidia-ml-py"):
+        if found := package_version(package):
+            versions[package] = found
     if device.type == "cpu":
         return {"device": "cpu", "threads": torch.get_num_threads(), **machine(), **versions}
     properties = torch.cuda.get_device_properties(device)
