@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pointsman.assign.explanation import Candidate, Explanation, Term, flip_text, quantity, weights_text
+from pointsman.assign.explanation import Explanation, Term, flip_text, quantity, weights_text
 from pointsman.build import build_system, fleet_of
 from pointsman.cli.preview import (
     AccuracyWeight,
@@ -93,34 +95,25 @@ def _print_explanation(console: Console, seen: Preview, made: Explanation) -> No
     if made.bypassed:
         console.print("[yellow]A predictor failed or was late: these predictions are priors.[/]")
     console.print(_ranking(made))
-    for candidate in made.candidates:
-        for line in _remarks(candidate):
-            console.print(f"[bold]{escape(candidate.endpoint)}[/]: {escape(line)}")
-    for endpoint, why in made.excluded:
-        console.print(f"[bold]{escape(endpoint)}[/] excluded: {escape(why)}")
+    console.print(_two_columns(_remarks(made)))
     if made.flips:
-        console.print("\nWhat would have changed the choice:")
-    for flip in made.flips:
-        console.print(f"  [bold]{escape(flip.endpoint)}[/]: {escape(flip_text(flip, made.weights))}")
+        console.print("\nWhat would have changed the choice")
+        console.print(_two_columns([(flip.endpoint, flip_text(flip, made.weights)) for flip in made.flips]))
 
 
 def _ranking(made: Explanation) -> Table:
     """One row an endpoint, one column an objective: value, interval, weight x cost = product."""
     terms = made.candidates[0].terms if made.candidates else ()
     shown = [k for k, term in enumerate(terms) if term.weight > 0 or _is_known(made, k)]
-    table = Table(pad_edge=False, show_lines=True)
-    table.add_column("#", justify="right")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, leading=1)
     table.add_column("endpoint", overflow="fold")
-    table.add_column("score", justify="right")
+    table.add_column("score")
     for k in shown:
         table.add_column(terms[k].objective)
     for rank, candidate in enumerate(made.candidates, start=1):
-        style = "bold green" if candidate.chosen else ""
+        name = f"{rank} {escape(candidate.endpoint)}" + ("\n[green]chosen[/]" if candidate.chosen else "")
         score = "-" if candidate.score is None else f"{candidate.score:.4f}"
-        cells = [_cell(candidate.terms[k]) for k in shown]
-        table.add_row(
-            f"[{style}]{rank}[/]" if style else str(rank), escape(candidate.endpoint), score, *cells
-        )
+        table.add_row(name, score, *(_cell(candidate.terms[k]) for k in shown))
     return table
 
 
@@ -129,18 +122,39 @@ def _is_known(made: Explanation, k: int) -> bool:
 
 
 def _cell(term: Term) -> str:
-    lines = [term.value_text().replace(" (", "\n(")]
+    """Four short lines, so that three objectives fit into 80 columns."""
+    value, _, interval = term.value_text().partition(" (")
+    lines = [value, f"[dim]{interval.rstrip(')')}[/]"]
     if term.product is not None and term.weight > 0:
-        lines.append(f"[dim]{term.weight:.3g} x {term.normalised:.3f} = {term.product:.4f}[/]")
+        lines += [f"{term.weight:.3g} x {term.normalised:.3f}", f"= {term.product:.4f}"]
     return "\n".join(lines)
 
 
-def _remarks(candidate: Candidate) -> list[str]:
-    remarks = list(candidate.notes)
-    if candidate.dominated_by:
-        by = ", ".join(candidate.dominated_by)
-        remarks.insert(0, f"Pareto-dominated by {by} (accuracy, energy, time, price)")
-    return remarks
+def _remarks(made: Explanation) -> list[tuple[str, str]]:
+    """(endpoints, what to know of them); endpoints of which the same is to be said share a line."""
+    said: dict[str, list[str]] = {}
+    for candidate in made.candidates:
+        if candidate.dominated_by:
+            by = ", ".join(candidate.dominated_by)
+            said.setdefault(f"Pareto-dominated by {by} (accuracy, energy, time, price)", []).append(
+                candidate.endpoint
+            )
+    for candidate in made.candidates:
+        for note in candidate.notes:
+            said.setdefault(note, []).append(candidate.endpoint)
+    for endpoint, why in made.excluded:
+        said.setdefault(f"excluded: {why}", []).append(endpoint)
+    everyone = [candidate.endpoint for candidate in made.candidates]
+    return [("all" if names == everyone else ", ".join(names), remark) for remark, names in said.items()]
+
+
+def _two_columns(rows: Sequence[tuple[str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(style="bold", max_width=24, overflow="fold")
+    grid.add_column()
+    for name, text in rows:
+        grid.add_row(escape(name), escape(text))
+    return grid
 
 
 def _shortened(text: str) -> str:
