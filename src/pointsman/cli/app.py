@@ -12,6 +12,7 @@ from pointsman.cli.demo import demo
 from pointsman.cli.fit import fit
 from pointsman.cli.group import ErrorGroup
 from pointsman.cli.profile import profile
+from pointsman.cli.profile_shapes import profile_shapes
 from pointsman.cli.route import route
 from pointsman.cli.serve import serve
 
@@ -26,6 +27,7 @@ app.command()(demo)
 app.command()(serve)
 app.command()(route)
 app.command()(profile)
+app.command("profile-shapes")(profile_shapes)
 app.command()(fit)
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(plot.app, name="plot")
