@@ -1,0 +1,365 @@
+"""Bodies and headers become requests; whatever can't be used is refused in OpenAI's shape, never a 500."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pointsman.errors import BadRequest, EngineRejected, PointsmanError
+from pointsman.gateway.headers import header_value
+from pointsman.gateway.options import request_id_of
+from pointsman.gateway.parse import Edge, parse_request
+from pointsman.gateway.refusals import refusal_of_error
+from pointsman.types import AUTO, Api, Modality, Needs, Request, Slo, Weights
+
+EDGE = Edge(
+    ("small", "large"),
+    {"default": Slo(), "priority": Slo("priority", ttft_s=0.5), "night": Slo("night")},
+    frozenset({"default", "lab"}),
+)
+USER = {"role": "user", "content": "Hello"}
+
+
+def parse(body: Any, headers: dict[str, str] | None = None, api: Api = Api.CHAT) -> Request:
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    raw = {name.encode(): value.encode("latin-1") for name, value in (headers or {}).items()}
+    return parse_request(data, raw, api, "r0", EDGE)
+
+
+def chat(**fields: Any) -> dict[str, Any]:
+    return {"model": "auto", "messages": [USER], **fields}
+
+
+def test_a_plain_chat():
+    request = parse(chat())
+    assert (request.id, request.model, request.api, request.stream) == ("r0", AUTO, Api.CHAT, False)
+    assert request.prompt.text == "Hello"
+    assert request.prompt.total_bytes == 5
+    assert request.needs == Needs()
+    assert (request.weights, request.tenant, request.session, request.slo) == (None, "default", None, Slo())
+    assert request.payload == json.dumps(chat()).encode()
+
+
+def test_what_predictors_see_of_a_long_chat():
+    messages = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Grüße"},
+        {"role": "assistant", "content": None, "tool_calls": [{"id": "x"}]},
+        {"role": "tool", "content": "42"},
+        {"role": "developer", "content": "In French."},
+        {"role": "user", "content": [{"type": "text", "text": "And"}, {"type": "text", "text": "now?"}]},
+        {"role": "assistant", "content": "Well"},
+    ]
+    prompt = parse(chat(messages=messages)).prompt
+    assert prompt.text == "And\nnow?"
+    assert prompt.system == "Be brief.\nIn French."
+    assert prompt.history_turns == 3
+    assert prompt.history_bytes == len("Grüße".encode()) + 2
+    said = len("Be brief.In French.And\nnow?Well") + prompt.history_bytes
+    assert prompt.total_bytes == said + len('{"id": "x"}')
+
+
+@pytest.mark.parametrize(
+    ("fields", "needs"),
+    [
+        ({"tools": [{"type": "function"}]}, Needs(tools=True)),
+        ({"functions": [{"name": "f"}]}, Needs(tools=True)),
+        ({"tools": []}, Needs()),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {}}},
+            Needs(response_format="json_schema"),
+        ),
+        ({"logprobs": True}, Needs(logprobs=True)),
+        ({"logprobs": False}, Needs()),
+        ({"n": 3}, Needs(n=3)),
+        ({"modalities": ["text", "audio"]}, Needs(modalities=frozenset({Modality.TEXT, Modality.AUDIO}))),
+        ({"pointsman": {"privacy": ["eu", "eu"]}}, Needs(privacy=frozenset({"eu"}))),
+    ],
+)
+def test_needs(fields, needs):
+    assert parse(chat(**fields)).needs == needs
+
+
+def test_images_and_sound_are_needs_and_no_text():
+    parts = [
+        {"type": "image_url", "image_url": {"url": "data:" + "x" * 1000}},
+        {"type": "input_audio", "input_audio": {}},
+    ]
+    request = parse(chat(messages=[{"role": "user", "content": parts}]))
+    assert request.needs.modalities == frozenset(Modality)
+    assert request.prompt.total_bytes == len("\n")
+
+
+def test_completions():
+    body = {"model": "small", "prompt": "Once", "max_tokens": 5, "logprobs": 0, "stream": True}
+    request = parse(body, api=Api.COMPLETIONS)
+    assert (request.prompt.text, request.max_tokens, request.model, request.stream) == (
+        "Once",
+        5,
+        "small",
+        True,
+    )
+    assert request.needs == Needs(logprobs=True)
+    several = parse({"prompt": ["a", "b"], "n": 2}, api=Api.COMPLETIONS)
+    assert (several.needs.n, several.model) == (4, AUTO)
+
+
+def test_max_completion_tokens_wins():
+    assert parse(chat(max_tokens=5, max_completion_tokens=7)).max_tokens == 7
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "param"),
+    [
+        (b"", "invalid_json", None),
+        (b"{", "invalid_json", None),
+        (b'{"messages": NaN}', "invalid_json", None),
+        (b'{"messages": []} trailing', "invalid_json", None),
+        (b'{"x": "\xff"}', "invalid_encoding", None),
+        ('{"messages": [{"role": "user", "content": "Grüße"}]}'.encode("latin-1"), "invalid_encoding", None),
+        ('{"messages": []}'.encode("utf-16"), "invalid_encoding", None),
+        (b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}", "invalid_json", None),
+        (b'{"tools":[' + b"[" * 100_000, "invalid_json", None),
+        (b"[]", "invalid_type", None),
+        ({"messages": "Hello"}, "invalid_type", "messages"),
+        ({"messages": [{"content": "Hello"}]}, "invalid_type", "messages[0]"),
+        ({"messages": [{"role": "user", "content": 5}]}, "invalid_type", "messages[0].content"),
+        ({"model": "auto"}, "invalid_value", "messages"),
+        ({"messages": []}, "invalid_value", "messages"),
+        ({"messages": [{"role": "user", "content": ""}]}, "invalid_value", "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "smell"}]}]}, "invalid_value", "messages"),
+        (chat(max_tokens=-1), "invalid_value", "max_tokens"),
+        (chat(max_tokens=0), "invalid_value", "max_tokens"),
+        (chat(max_tokens=10**12), "invalid_value", "max_tokens"),
+        (chat(max_tokens=10**30), "invalid_value", "max_tokens"),
+        (chat(max_tokens=1e12), "invalid_type", "max_tokens"),
+        (chat(max_tokens="5"), "invalid_type", "max_tokens"),
+        (chat(max_tokens=True), "invalid_type", "max_tokens"),
+        (chat(max_completion_tokens=0), "invalid_value", "max_completion_tokens"),
+        (chat(n=0), "invalid_value", "n"),
+        (chat(n=1000), "invalid_value", "n"),
+        (chat(stream="yes"), "invalid_type", "stream"),
+        (chat(response_format="json"), "invalid_type", "response_format"),
+        (chat(model="huge"), "model_not_found", "model"),
+        (chat(model=""), "model_not_found", "model"),
+        (chat(model=7), "invalid_type", "model"),
+        (chat(service_tier="gold"), "invalid_value", "service_tier"),
+        (chat(metadata={"a": 1}), "invalid_type", "metadata[...]"),
+        (chat(pointsman={"weigths": {}}), "invalid_type", "pointsman"),
+        (chat(pointsman={"weights": {"accuracy": "high"}}), "invalid_type", "pointsman.weights[...]"),
+        (chat(pointsman={"weights": {"speed": 1}}), "invalid_value", "weights"),
+        (chat(pointsman={"weights": {"accuracy": -1}}), "invalid_value", "weights"),
+        (chat(pointsman={"weights": {"accuracy": 0, "time": 0}}), "invalid_value", "weights"),
+        (chat(pointsman={"weights": {}}), "invalid_value", "weights"),
+        (
+            b'{"messages":[{"role":"user","content":"x"}],"pointsman":{"weights":{"time":1e999}}}',
+            "invalid_type",
+            "pointsman.weights[...]",
+        ),
+        (chat(pointsman={"tenant": "stranger"}), "invalid_value", "tenant"),
+    ],
+)
+def test_a_bad_body_is_refused_with_the_field_at_fault(body, code, param):
+    with pytest.raises(BadRequest) as caught:
+        parse(body)
+    assert (caught.value.code, caught.value.param) == (code, param)
+    refusal = refusal_of_error(caught.value)
+    assert refusal.status == (404 if code == "model_not_found" else 400)
+    error = json.loads(refusal.body)["error"]
+    assert error["type"] == "invalid_request_error"
+    assert (error["code"], error["param"]) == (code, param)
+    assert len(error["message"]) > 10
+
+
+@pytest.mark.parametrize(
+    ("prompt", "code"),
+    [
+        (None, "invalid_value"),
+        ("", "invalid_value"),
+        ([], "invalid_value"),
+        ([""], "invalid_value"),
+        ([1, 2], "invalid_type"),
+        (5, "invalid_type"),
+    ],
+)
+def test_a_bad_completion_prompt_is_refused(prompt, code):
+    with pytest.raises(BadRequest) as caught:
+        parse({"prompt": prompt}, api=Api.COMPLETIONS)
+    assert caught.value.code == code
+
+
+def test_an_unknown_model_is_told_which_there_are():
+    with pytest.raises(BadRequest, match="There are auto, small, large"):
+        parse(chat(model="huge"))
+
+
+# What is asked of Pointsman itself
+
+
+def test_weights_from_the_field_which_is_not_sent_on():
+    request = parse(chat(pointsman={"weights": {"accuracy": 7, "time": 3}, "tenant": "lab"}, seed=1))
+    assert request.weights == Weights(accuracy=7, time=3)
+    assert request.tenant == "lab"
+    assert json.loads(request.payload) == chat(seed=1)
+
+
+def test_weights_from_metadata_and_the_header_wins():
+    body = chat(metadata={"pointsman_weights": "energy=1", "pointsman_tenant": "lab"})
+    assert parse(body).weights == Weights(energy=1.0)
+    assert parse(body).tenant == "lab"
+    request = parse(
+        body, {"x-pointsman-weights": " Accuracy = 0.7, energy=0.2,time=0.1", "x-pointsman-tenant": "default"}
+    )
+    assert request.weights == Weights(accuracy=0.7, energy=0.2, time=0.1)
+    assert request.tenant == "default"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["accuracy=nan", "accuracy=inf", "accuracy=-1", "accuracy", "=", ",", "speed=1", "accuracy=0", "time=ä"],
+)
+def test_weights_in_a_header_that_can_not_be_used(text):
+    with pytest.raises(BadRequest) as caught:
+        parse(chat(), {"x-pointsman-weights": text})
+    assert caught.value.param == "weights"
+
+
+@pytest.mark.parametrize(
+    ("tier", "service_class"),
+    [
+        (None, "default"),
+        ("auto", "default"),
+        ("default", "default"),
+        ("flex", "default"),
+        ("priority", "priority"),
+        ("night", "night"),
+    ],
+)
+def test_service_tiers_become_classes(tier, service_class):
+    assert parse(chat(service_tier=tier)).slo == EDGE.service_classes[service_class]
+
+
+def test_deadlines_from_headers():
+    slo = parse(chat(), {"x-llm-d-slo-ttft-ms": "250", "x-llm-d-slo-tpot-ms": "20.5"}).slo
+    assert slo == Slo("default", ttft_s=0.25, tpot_s=0.0205)
+    for bad in ("0", "-1", "nan", "soon"):
+        with pytest.raises(BadRequest):
+            parse(chat(), {"x-llm-d-slo-ttft-ms": bad})
+
+
+def test_privacy_and_session_from_headers():
+    request = parse(chat(), {"x-pointsman-privacy": "eu, on-premises,", "x-session-id": "s1"})
+    assert request.needs.privacy == {"eu", "on-premises"}
+    assert request.session == "s1"
+
+
+def test_request_ids_are_honoured_unless_alive_or_unusable():
+    assert request_id_of({b"x-request-id": b"mine"}, lambda _: False) == "mine"
+    fresh = request_id_of({b"x-request-id": b"mine"}, lambda name: name == "mine")
+    assert fresh.startswith("mine-")
+    for bad in (b"", b"x" * 200, b"a\nb", "ü".encode()):
+        assert len(request_id_of({b"x-request-id": bad}, lambda _: False)) == 32
+
+
+# Never a 500
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+FIELDS = [
+    "model",
+    "messages",
+    "prompt",
+    "max_tokens",
+    "max_completion_tokens",
+    "n",
+    "stream",
+    "logprobs",
+    "tools",
+    "functions",
+    "modalities",
+    "response_format",
+    "service_tier",
+    "metadata",
+    "pointsman",
+    "stream_options",
+]
+near_misses = st.dictionaries(
+    st.sampled_from(FIELDS),
+    json_values
+    | st.just([USER])
+    | st.lists(st.fixed_dictionaries({"role": st.text(max_size=6), "content": json_values}), max_size=3),
+)
+header_names = st.sampled_from(
+    [
+        b"x-request-id",
+        b"x-pointsman-weights",
+        b"x-pointsman-tenant",
+        b"x-pointsman-privacy",
+        b"x-llm-d-slo-ttft-ms",
+        b"x-session-id",
+    ]
+)
+
+
+@given(
+    st.binary(max_size=200) | near_misses.map(msgspec.json.encode),
+    st.dictionaries(header_names, st.binary(max_size=30)),
+    st.sampled_from(Api),
+)
+def test_arbitrary_bytes_give_a_request_or_a_4xx(data, headers, api):
+    try:
+        request = parse_request(data, headers, api, "r0", EDGE)
+    except PointsmanError as error:
+        refusal = refusal_of_error(error)
+        assert 400 <= refusal.status < 500
+        assert set(json.loads(refusal.body)["error"]) == {"message", "type", "param", "code"}
+    else:
+        assert (
+            request.prompt.total_bytes >= len(request.prompt.text.encode()) > 0 or request.prompt.total_bytes
+        )
+        assert request.needs.n >= 1
+        assert request.weights is None or math.isfinite(sum(request.weights.as_tuple()))
+        assert "pointsman" not in msgspec.json.decode(request.payload, type=dict[str, msgspec.Raw])
+
+
+@given(st.text())
+def test_a_header_is_one_line_of_latin_1(text):
+    value = header_value(text)
+    assert value.decode("latin-1").isprintable()
+    assert b"\r" not in value
+    assert b"\n" not in value
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "answered"),
+    [
+        (400, b'{"error": {"message": "too long"}}', 400),
+        (404, b"not found", 404),
+        (429, b'{"error": {}}', 429),
+        (401, b'{"error": {"message": "bad key sk-123"}}', 502),
+        (403, b"", 502),
+        (500, b'{"error": {}}', 502),
+        (302, b"", 502),
+        (200, b"", 502),
+    ],
+)
+def test_what_becomes_of_an_upstreams_status(status, body, answered):
+    error = EngineRejected(
+        "endpoint e0 answered", endpoint="e0", status=status, body=body, retry_after="3\r\nx: y"
+    )
+    refusal = refusal_of_error(error)
+    assert refusal.status == answered
+    said = json.loads(refusal.body)["error"]
+    assert "sk-" not in str(said)
+    if answered == status == 400:
+        assert refusal.body == body
+    assert b"\n" not in (refusal.retry_after or b"")
