@@ -1,1 +1,4 @@
-"""Contract checks and fakes, for our tests and for authors of plugins."""
+"""For tests, ours and those of plugins: contract checks, small values, Hypothesis strategies.
+
+`contract` and `fakes` need nothing but the package; `strategies` needs Hypothesis.
+"""
