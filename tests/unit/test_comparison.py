@@ -30,11 +30,11 @@ def test_the_summary_counts_per_strategy_and_marks_modelled_energy() -> None:
         replace(ROW, endpoint="large", correct=0.0, time_s=4.0),
         replace(ROW, strategy="energy first"),
     ]
-    text = shown(summary_table(rows))
+    text = shown(summary_table(rows, ["small", "large"]))
     assert "1/2" in text
     assert "1/1" in text
-    assert "1 small, 1 large" in text
-    assert "J / answer modelled" in text
+    assert "1 / 1" in text
+    assert "(modelled)" in text
     assert "3.00" in text, "the mean time of 2 s and 4 s"
 
 

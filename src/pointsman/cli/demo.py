@@ -77,7 +77,7 @@ def demo(
                 f"  {model.name} answers at {model.base_url}/v1, {model.threads} thread(s)", highlight=False
             )
         rows = asyncio.run(_route_all(config, running, chosen, budget_s, console))
-    _conclude(console, rows, len(chosen))
+    _conclude(console, rows, len(chosen), [model.name for model in config.fleet.models])
     if out:
         write_answers(out, rows)
         console.print(f"written: {out}")
@@ -114,9 +114,11 @@ async def _warm_up(system: System, console: Console) -> None:
             predicted += float(decision.predictions.time_s.value[0, column])
         ratios.append(f"{endpoint.name} {measured / predicted:.2f}x")
     console.print(
-        f"\n{system.provenance}\nThis machine, {WARM_UP} prompts a model: measured over predicted time "
+        f"\nPredictions: {system.predictor.provenance[system.names[0]]}; the others alike.\n"
+        f"This machine, {WARM_UP} prompts a model: measured over predicted time "
         f"{', '.join(ratios)}; predictions are corrected as answers come.",
         highlight=False,
+        soft_wrap=True,
     )
 
 
@@ -213,10 +215,10 @@ def _first_line(text: str) -> str:
     return line if len(line) <= 100 else line[:99] + "…"
 
 
-def _conclude(console: Console, rows: Sequence[Answered], asked: int) -> None:
+def _conclude(console: Console, rows: Sequence[Answered], asked: int, endpoints: Sequence[str]) -> None:
     answered = len({row.question_id for row in rows})
     console.print()
-    console.print(summary_table(rows))
+    console.print(summary_table(rows, endpoints))
     console.print(
         f"{answered} of {asked} questions within the time budget. Times are measured, from sending to the last byte; "
         f"predicted times were off by {prediction_error(rows):.0%} on average.\n"
@@ -228,6 +230,7 @@ def _conclude(console: Console, rows: Sequence[Answered], asked: int) -> None:
         "Ask why: [bold]pointsman route --prompt 'Explain reinforcement learning' --weight-accuracy 0.7 "
         "--weight-energy 0.2 --weight-time 0.1[/bold]",
         highlight=False,
+        soft_wrap=True,
     )
 
 

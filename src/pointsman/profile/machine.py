@@ -16,7 +16,6 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory_gib": _memory_gib(),
         "system": platform.system(),
-        "release": platform.release(),
         "python": platform.python_version(),
         "pointsman": package_version("pointsman"),
         "llama_cpp": package_version("xllamacpp"),

@@ -10,6 +10,7 @@ from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -52,7 +53,7 @@ def choice_in_words(decision: Decision) -> str:
     table, names = decision.predictions, decision.table.endpoints
     chosen = names.index(decision.endpoint)
     promise = (
-        f"{table.quality.value[0, chosen]:.0%} likely right, {table.time_s.value[0, chosen]:.1f} s, "
+        f"expected {table.quality.value[0, chosen]:.0%} right, {table.time_s.value[0, chosen]:.1f} s, "
         f"{table.energy_j.value[0, chosen]:.1f} J"
     )
     others = [
@@ -61,34 +62,33 @@ def choice_in_words(decision: Decision) -> str:
     if not others:
         return f"{promise}; the only one that can"
     score, name = min(others)
-    return f"{promise}; score {decision.score[chosen]:.2f}, next {score:.2f} {name}"
+    return f"{promise}; score {decision.score[chosen]:.2f}, next {name} {score:.2f}"
 
 
 def answer_line(made: Answered) -> Text:
-    """One line to watch while questions are answered."""
+    """What one strategy chose for a question, what it cost, whether it was right; why on a second line."""
     right = made.correct >= 1
-    line = Text(f"{made.strategy:<16} {made.task:<10} ", no_wrap=True, overflow="ellipsis")
+    line = Text(f"  {made.strategy:<16}")
     line.append(f"{made.endpoint:<19}", style="bold")
-    line.append(f" {_tokens(made):>9} tok {_known(made.time_s):>5} s {_known(made.energy_j):>6} J ")
+    line.append(f"{_tokens(made):>8} tok {_known(made.time_s):>6} s {_known(made.energy_j):>6} J  ")
     line.append("right" if right else "wrong", style="green" if right else "red")
-    line.append(f"  {made.why}", style="dim")
+    line.append(f"\n  {'':<16}{made.why}", style="dim")
     return line
 
 
-def summary_table(rows: Sequence[Answered]) -> Table:
-    """One row a strategy: what it chose, how much was right, tokens, time and energy."""
-    modelled = " modelled" if any(row.energy_modelled for row in rows) else ""
-    table = Table(title="All questions, each strategy", title_justify="left", caption_justify="left")
-    for head in (
-        "strategy",
-        "chose",
-        "right",
-        "95% interval",
-        "out tokens",
-        "s / answer",
-        f"J / answer{modelled}",
-    ):
-        table.add_column(head, justify="left" if head in ("strategy", "chose") else "right")
+def summary_table(rows: Sequence[Answered], endpoints: Sequence[str]) -> Table:
+    """One row a strategy: what it chose, how much was right, tokens, time and energy.
+
+    `endpoints` gives the order of the counts in the column `chose`.
+    """
+    modelled = " (modelled)" if any(row.energy_modelled for row in rows) else ""
+    caption = f"chose: how often {' / '.join(endpoints)}. right: with its 95% interval. Means per answer; energy{modelled}."
+    table = Table(
+        title="All questions, each strategy", title_justify="left", caption=caption, caption_justify="left"
+    )
+    table.box = SIMPLE_HEAD
+    for head in ("strategy", "chose", "right", "", "out tokens", "time, s", "energy, J"):
+        table.add_column(head, justify="left" if head == "strategy" else "right", no_wrap=True)
     for strategy in dict.fromkeys(row.strategy for row in rows):
         mine = [row for row in rows if row.strategy == strategy]
         chosen = Counter(row.endpoint for row in mine)
@@ -96,7 +96,7 @@ def summary_table(rows: Sequence[Answered]) -> Table:
         low, high = wilson_interval(right, len(mine))
         table.add_row(
             strategy,
-            ", ".join(f"{count} {endpoint}" for endpoint, count in chosen.most_common()),
+            " / ".join(str(chosen[endpoint]) for endpoint in endpoints),
             f"{right:.0f}/{len(mine)}",
             f"{low:.0%} to {high:.0%}",
             f"{_mean([row.output_tokens for row in mine]):.0f}",
