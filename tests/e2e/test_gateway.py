@@ -7,6 +7,7 @@ import contextlib
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import aiohttp
@@ -93,7 +94,7 @@ class World:
             edge=edge,
             max_body_bytes=LIMIT,
             energy_modelled={"large-0": False},
-            grace_s=0.1,
+            close=partial(self.driver.close, 0.1),
         )
         self.url = ""
 

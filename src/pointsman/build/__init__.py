@@ -4,6 +4,7 @@ Plugins come in through entry points: `pointsman.admit`, `pointsman.assign` and 
 name factories that take the configuration's section for their stage and give a policy.
 """
 
+from pointsman.build.gateway import build_gateway
 from pointsman.build.outside import engines_of, fleet_of, meters_of
 from pointsman.build.policies import decider_of
 from pointsman.build.predictions import predictor_of
@@ -12,6 +13,7 @@ from pointsman.build.system import System, build_system
 
 __all__ = [
     "System",
+    "build_gateway",
     "build_system",
     "decider_of",
     "endpoints_of",

@@ -47,14 +47,14 @@ class Gateway:
     """The ASGI application.
 
     Args:
-        driver: runs the requests; closed when the server shuts down.
+        driver: runs the requests.
         endpoints: those of the driver's scheduler.
         clock: the driver's.
         metrics: also given to the scheduler as its hooks.
         edge: what callers may name; the endpoints' models if None.
         max_body_bytes: larger bodies are refused with 413.
         energy_modelled: see `DecisionHeaders`.
-        grace_s: how long running requests may go on when the server shuts down.
+        close: called when the server shuts down; the driver's if None.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Gateway:
         edge: Edge | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         energy_modelled: Mapping[str, bool] | None = None,
-        grace_s: float = 30.0,
+        close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._driver = driver
         self._clock = clock
@@ -76,7 +76,7 @@ class Gateway:
         self._edge = edge or Edge(models)
         self._max_body_bytes = max_body_bytes
         self._headers = DecisionHeaders({e.name: e for e in endpoints}, energy_modelled or {})
-        self._grace_s = grace_s
+        self._close = close or driver.close
         created = int(clock.wall())
         self._models = {
             name: {"id": name, "object": "model", "created": created, "owned_by": "pointsman"}
@@ -89,6 +89,11 @@ class Gateway:
             "/health/readiness": self._readiness,
             "/metrics": self._exposition,
         }
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names that callers may use, `auto` first."""
+        return tuple(self._models)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection's request, or the server's start and stop."""
@@ -107,7 +112,7 @@ class Gateway:
     async def _lifespan(self, receive: Receive, send: Send) -> None:
         while (await receive())["type"] == "lifespan.startup":
             await send({"type": "lifespan.startup.complete"})
-        await self._driver.close(self._grace_s)
+        await self._close()
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _serve(self, exchange: Exchange) -> None:
