@@ -14,23 +14,13 @@ import numpy as np
 from pointsman.data.shared_profiles import SMALL_LLMS, CostSeries, small_llms
 from pointsman.metrics.regression import coverage, mape, mean_relative_width, r2
 from pointsman.predict.cost import OlsCost, ShapeCost
-from pointsman.predict.drift import NOMINAL, TIME, Drift
-from pointsman.predict.quantiles import weighted_quantiles
+from pointsman.predict.drift import NOMINAL
+from pointsman.predict.load_fit import fit_spread
 from pointsman.report.bench import Cell, bench_parser, shared_data, write_results
+from pointsman.report.fit_report import follow_drift
 from pointsman.types import Floats
 
 QUICK_ROWS = 6000
-
-
-def prequential(static: Floats, cost: Floats, below: float, above: float) -> tuple[Floats, Floats, Floats]:
-    """Predicted, low and high for each request, each before it is learnt from; shape (N,)."""
-    drift = Drift(1)
-    factor, width = np.empty_like(cost), np.empty_like(cost)
-    for index, log_ratio in enumerate(np.log(cost / static)):
-        factor[index], width[index] = drift.factor[0, TIME], drift.width[0, TIME]
-        drift.update(0, TIME, float(log_ratio), below=below, above=above)
-    predicted = static * factor
-    return predicted, predicted * np.exp(-below * width), predicted * np.exp(above * width)
 
 
 def measure(series: CostSeries, quantity: str, warmup: int) -> list[dict[str, Cell]]:
@@ -39,9 +29,12 @@ def measure(series: CostSeries, quantity: str, warmup: int) -> list[dict[str, Ce
     fitted = ShapeCost.fit(series.input_tokens[head], series.output_tokens[head], cost[head])
     static = fitted.predict(series.input_tokens, series.output_tokens)
     log_ratio = np.log(cost[head] / static[head])
-    low_tail, high_tail = weighted_quantiles(log_ratio, np.ones(warmup), np.array([0.05, 0.95]))
-    below, above = max(-float(low_tail), 0.01), max(float(high_tail), 0.01)
-    predicted, low, high = prequential(static, cost, below, above)
+    alone = np.ones_like(cost)
+    spread = fit_spread(log_ratio, alone[head], (1,))
+    factor, width = follow_drift(np.log(cost / static), spread, alone)
+    below, above = spread.below[0], spread.above[0]
+    predicted = static * factor
+    low, high = predicted * np.exp(-below * width), predicted * np.exp(above * width)
     whole = OlsCost.fit(series.input_tokens, series.output_tokens, cost)
     rest = slice(warmup, None)
     rows: list[dict[str, Cell]] = []

@@ -18,11 +18,7 @@ def read_columns(path: Path, *, texts: Sequence[str], numbers: Sequence[str]) ->
     Raises: MissingError without pyarrow. DataError where the file can't be read, lacks a column, has no
     rows, or a number is missing, not finite or negative; it names file, column, row and value.
     """
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingError("reading parquet needs pyarrow", remedy="pip install 'pointsman[data]'") from error
+    pa, pq = _pyarrow()
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:
@@ -47,3 +43,23 @@ def read_columns(path: Path, *, texts: Sequence[str], numbers: Sequence[str]) ->
             )
         columns[name] = column
     return columns
+
+
+def column_names(path: Path) -> frozenset[str]:
+    """The names of a parquet file's columns. Raises DataError where it can't be read."""
+    pa, pq = _pyarrow()
+    try:
+        return frozenset(pq.read_schema(path).names)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist", remedy="Check the path") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path} is no parquet file: {error}") from error
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError as error:
+        raise MissingError("reading parquet needs pyarrow", remedy="pip install 'pointsman[data]'") from error
+    return pa, pq

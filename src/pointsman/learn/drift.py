@@ -57,5 +57,10 @@ class DriftLearner:
         )
         below, above = curve.spread.at(concurrency)
         self.drift.update(
-            column, quantity, math.log(measured / float(predicted)), below=float(below), above=float(above)
+            column,
+            quantity,
+            math.log(measured / float(predicted)),
+            below=float(below),
+            above=float(above),
+            trust=float(curve.spread.trust(concurrency)),
         )

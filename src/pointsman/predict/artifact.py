@@ -74,8 +74,9 @@ class FitArtifact:
         except ValueError as error:
             raise DataError(f"{source} is no fit: {error}", remedy=REMEDY) from error
         reader = Reader(document, source)
-        if reader.text("format") != FORMAT:
-            raise DataError(f"{source} is no fit: format {reader.text('format')!r}", remedy=REMEDY)
+        form = reader.text("format")
+        if form != FORMAT:
+            raise DataError(f"{source} is no fit: format {form!r}", remedy=REMEDY)
         version = reader.whole("version")
         if version != VERSION:
             raise DataError(

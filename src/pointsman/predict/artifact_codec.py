@@ -94,6 +94,6 @@ def _length_from_json(reader: Reader) -> LengthModel:
             {task: part.whole("n") for task, part in parts.items()},
         )
     else:
-        raise DataError(f"length model {kind!r} is not known", remedy=REMEDY)
+        raise DataError(f"{reader.place}: length model {kind!r} is not known", remedy=REMEDY)
     reader.end()
     return model

@@ -1,9 +1,10 @@
 """How measured costs stray from fitted ones as time goes on: a factor and a width an endpoint.
 
-    log factor += gain * (ln(measured / predicted without drift) - log factor)     half-life 10 requests
+    log factor += gain * trust * (ln(measured / predicted without drift) - log factor)
     log width  += rate * (0.9 if the measurement lay outside its interval, else -0.1)
 
-The first is a log-EWMA; the second raises or lowers an interval's width until 9 of 10 measurements
+The first is a log-EWMA with a half-life of 10 trusted requests: one that ran beside others says less
+of drift, since what the others did is in it. The second raises or lowers an interval's width until 9 of 10 measurements
 lie inside, whatever the spread was at the time of the fit (adaptive conformal inference).
 Clipping what is surprising was tried and is not better (`docs/log.md`).
 Source: Gibbs and Candes, Adaptive Conformal Inference Under Distribution Shift (2021), for the width;
@@ -59,6 +60,7 @@ class Drift:
         *,
         below: float = math.nan,
         above: float = math.nan,
+        trust: float = 1.0,
     ) -> None:
         """Take in one measurement.
 
@@ -68,6 +70,7 @@ class Drift:
             log_ratio: ln(measured / predicted without drift), token counts known; not finite: ignored.
             below: the log width under the prediction that the fit found; NaN where it has none.
             above: the same, over it.
+            trust: in [0, 1], how much the factor heeds it; less for a noisy one (`Spread.trust`).
         """
         if not math.isfinite(log_ratio):
             return
@@ -79,7 +82,7 @@ class Drift:
             moved = float(self._log_width[at]) + _WIDTH_RATE * (NOMINAL if outside else NOMINAL - 1.0)
             self._log_width[at] = min(max(moved, -_MAX_LOG_WIDTH), _MAX_LOG_WIDTH)
             self.width[at] = math.exp(self._log_width[at])
-        moved = float(self._log_factor[at]) + self._gain * surprise
+        moved = float(self._log_factor[at]) + self._gain * trust * surprise
         self._log_factor[at] = min(max(moved, -_MAX_LOG_FACTOR), _MAX_LOG_FACTOR)
         self.factor[at] = math.exp(self._log_factor[at])
         self.seen[at] += 1

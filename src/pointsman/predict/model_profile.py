@@ -84,6 +84,16 @@ class Spread:
             np.interp(concurrency, self.concurrency, self.above),
         )
 
+    def trust(self, concurrency: Floats) -> Floats:
+        """Least variance over the variance at this concurrency: how much a measurement tells of drift.
+
+        In (0, 1]; 1 where nothing was measured.
+        """
+        below, above = self.at(concurrency)
+        least = min(low + high for low, high in zip(self.below, self.above, strict=True))
+        share = np.minimum(least / (below + above), 1.0)
+        return np.asarray(np.nan_to_num(share**2, nan=1.0), dtype=np.float64)
+
 
 @dataclass(frozen=True, slots=True)
 class CostCurve:

@@ -49,8 +49,11 @@ class RefinedCost:
         cells = rows.by_cell()
         coefficients, unidentified = fit_relative(cls.terms, cells)
         static = design(cls.terms, cells.input_tokens, cells.output_tokens) @ coefficients
-        at = places(cells.input_tokens, cells.output_tokens)
-        knots, residual, mass = _knots(at, np.log(cells.cost / static), cells.weights**2)
+        some = static > 0  # a factor can't correct a shape of nothing
+        if not some.any():
+            return cls(coefficients, unidentified=unidentified)
+        at = places(cells.input_tokens, cells.output_tokens)[some]
+        knots, residual, mass = _knots(at, np.log(cells.cost[some] / static[some]), cells.weights[some] ** 2)
         noise = _NOISE + _ROW_NOISE / mass
         knot_weights = np.linalg.solve(kernel(knots, knots) + np.diag(noise), residual)
         return cls(coefficients, knots, np.asarray(knot_weights, dtype=np.float64), unidentified)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pointsman.metrics.regression import coverage, mape, mean_relative_width, median_ape, r2
 from pointsman.predict.drift import NOMINAL, TIME, Drift
 from pointsman.predict.load_fit import interval
-from pointsman.predict.model_profile import CostCurve
+from pointsman.predict.model_profile import CostCurve, Spread
 from pointsman.predict.profile_fit import fit_cost, fit_length, lengths_by_task
 from pointsman.predict.profile_rows import ProfileRows, folds
 from pointsman.types import Floats
@@ -102,19 +102,22 @@ def _lengths(rows: ProfileRows, length: str, seed: int) -> HeldOut:
     )
 
 
-def follow_drift(log_ratio: Floats, below: Floats, above: Floats) -> tuple[Floats, Floats]:
+def follow_drift(log_ratio: Floats, spread: Spread, concurrency: Floats) -> tuple[Floats, Floats]:
     """Factor and width that a `Drift` gives before it learns from each row; shape (N,).
 
     Args:
         log_ratio: ln(measured / predicted without drift), in order of time.
-        below: log width under the prediction at known tokens, shape (N,).
-        above: the same, over it.
+        spread: of the fit.
+        concurrency: of each row, shape (N,).
     """
     drift = Drift(1)
     factor, width = np.empty_like(log_ratio), np.empty_like(log_ratio)
-    for index in range(len(log_ratio)):
+    (below, above), trust = spread.at(concurrency), spread.trust(concurrency)
+    for index, ratio in enumerate(log_ratio.tolist()):
         factor[index], width[index] = drift.factor[0, TIME], drift.width[0, TIME]
-        drift.update(0, TIME, float(log_ratio[index]), below=float(below[index]), above=float(above[index]))
+        drift.update(
+            0, TIME, ratio, below=float(below[index]), above=float(above[index]), trust=float(trust[index])
+        )
     return factor, width
 
 
@@ -141,8 +144,9 @@ def prequential(
     static = curve.predict(rows.input_tokens, rows.output_tokens, rows.concurrency)
     factor, width = np.ones(len(rows)), np.ones(len(rows))
     rest = slice(start, None)
-    below, above = curve.spread.at(rows.concurrency)
-    factor[rest], width[rest] = follow_drift(np.log(measured / static)[rest], below[rest], above[rest])
+    factor[rest], width[rest] = follow_drift(
+        np.log(measured / static)[rest], curve.spread, rows.concurrency[rest]
+    )
     lengths = lengths_by_task(fit_length(length, head), rows)
     arrival, down, up = interval(curve, rows.input_tokens, lengths, rows.concurrency)
     return Prequential(

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from pointsman.cli.fit import fit
+from pointsman.cli.group import ErrorGroup
+from pointsman.data.profiles import ProfileRow, write_profile
+from pointsman.predict.artifact import FitArtifact
+from pointsman.testing.profiles import made_rows
+
+pytest.importorskip("pyarrow")
+app = typer.Typer(cls=ErrorGroup)
+app.command()(fit)
+app.callback()(lambda: None)
+
+
+@pytest.fixture(scope="module")
+def profile(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("profile") / "made.parquet"
+    rows: list[ProfileRow] = []
+    for name, speed in (("small", 2.0), ("large", 0.5)):
+        made = made_rows(np.random.default_rng(7), 250, speed=speed)
+        rows += [
+            ProfileRow(
+                name, f"p{i}", str(made.task[i]), None, 48, int(made.concurrency[i]), 1.7e9 + i, float(i),
+                int(made.prompt_bytes[i]), int(made.input_tokens[i]), int(made.output_tokens[i]), 0,
+                "length" if made.cut[i] else "stop", None, None, float(made.time_s[i]), float(made.energy_j[i]),
+                True, "made", float(made.score[i]),
+            )
+            for i in range(len(made))
+        ]  # fmt: skip
+    write_profile(path, rows, {"hardware": "none"})
+    return path
+
+
+def run(*words: str | Path) -> tuple[int, str]:
+    result = CliRunner().invoke(app, ["fit", *map(str, words)], env={"COLUMNS": "200", "NO_COLOR": "1"})
+    return result.exit_code, result.output
+
+
+def test_fits_reports_and_writes(profile: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    out, plots = tmp_path / "fit.json", tmp_path / "plots"
+    code, text = run(profile, "--out", out, "--plots", plots)
+    assert code == 0, text
+    assert "small: 250 rows of made.parquet, none, energy modelled by made" in text
+    assert "energy, J (modelled)" in text
+    assert "out*(in+out/2)" in text
+    assert [each.endpoint for each in FitArtifact.read(out).profiles] == ["small", "large"]
+    names = {path.name for path in plots.iterdir()}
+    assert names == {
+        f"fit_{what}_{name}.{kind}"
+        for what in ("residuals", "drift")
+        for name in ("small", "large")
+        for kind in ("png", "svg")
+    }
+    assert all(path.stat().st_size > 5000 for path in plots.iterdir())
+
+
+def test_equal_data_give_equal_files(profile: Path, tmp_path: Path) -> None:
+    texts = []
+    for name in ("1.json", "2.json"):
+        assert run(profile, "--out", tmp_path / name)[0] == 0
+        texts.append((tmp_path / name).read_bytes())
+    assert texts[0] == texts[1]
+
+
+def test_the_original_layout_goes_out_and_in(profile: Path, tmp_path: Path) -> None:
+    assert (
+        run(profile, "--out", tmp_path / "a.json", "--model", "ols", "--csv", tmp_path / "original")[0] == 0
+    )
+    code, text = run(tmp_path / "original", "--out", tmp_path / "b.json")
+    assert code == 0, text
+    assert "the layout holds coefficients only" in text
+    first, second = (FitArtifact.read(tmp_path / name) for name in ("a.json", "b.json"))
+    np.testing.assert_array_equal(
+        first.profiles[0].time.model.coefficients, second.profiles[0].time.model.coefficients
+    )
+
+
+def test_errors_are_one_line_with_an_exit_code(profile: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "none.parquet"
+    for words, code, expected in (
+        ((missing,), 4, "does not exist"),
+        ((profile, "--model", "magic"), 2, "Models: ols, shape, refined"),
+        ((profile, profile), 4, "endpoints in more than one file: small, large"),
+        ((tmp_path, profile), 2, "Give it alone"),
+        ((tmp_path,), 4, "can't be read"),
+        ((profile, "--csv", tmp_path / "c", "--out", tmp_path / "f.json"), 4, "Fit again with --model ols"),
+    ):
+        got, text = run(*words)
+        assert (got, expected in text) == (code, True), text
+
+
+def test_one_row_is_too_few(tmp_path: Path) -> None:
+    path = tmp_path / "one.parquet"
+    write_profile(
+        path, [ProfileRow("a", "p", "fact", None, 9, 1, 1.7e9, 0.0, 9, 9, 3, e2e_s=0.5, energy_j=1.0)], {}
+    )
+    code, text = run(path)
+    assert code == 4
+    assert "1 row(s) can't determine a cost model; at least 5 are needed" in text
