@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from pointsman import __version__
-from pointsman.cli import config, fleet
+from pointsman.cli import config, fleet, plot
 from pointsman.cli.demo import demo
 from pointsman.cli.fit import fit
 from pointsman.cli.group import ErrorGroup
 from pointsman.cli.profile import profile
 from pointsman.cli.profile_shapes import profile_shapes
 from pointsman.cli.route import route
+from pointsman.cli.serve import serve
 
 app = typer.Typer(
     cls=ErrorGroup,
@@ -23,11 +24,13 @@ app = typer.Typer(
     help="Decide whether, where and when every LLM query runs. Start with `pointsman demo`.",
 )
 app.command()(demo)
+app.command()(serve)
 app.command()(route)
 app.command()(profile)
 app.command("profile-shapes")(profile_shapes)
 app.command()(fit)
 app.add_typer(fleet.app, name="fleet")
+app.add_typer(plot.app, name="plot")
 app.add_typer(config.app, name="config")
 
 

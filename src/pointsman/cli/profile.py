@@ -66,7 +66,7 @@ def profile(
     cycle = tuple(int(n) for n in number_list("--concurrency", concurrency, 1, 256))
     made = read_config(config)
     with fleet_of(made) as fleet:
-        running = fleet.endpoints()
+        running = fleet.endpoints() if made.fleet.models else ()
         asyncio.run(_measure(made, running, out, prompts, repeats, seed, cycle))
     run = read_profile(out)
     print_summary(run)
