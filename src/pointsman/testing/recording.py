@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
 
@@ -37,9 +37,12 @@ def plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return (value.shape, value.dtype.str, value.tobytes())
     if is_dataclass(value) and not isinstance(value, type):
-        return (type(value).__name__, *(plain(getattr(value, f.name)) for f in fields(value) if f.compare))
+        return (
+            type(value).__name__,
+            *(plain(getattr(value, each.name)) for each in fields(value) if each.compare),
+        )
     if isinstance(value, list | tuple):
         return tuple(plain(item) for item in value)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return tuple((key, plain(item)) for key, item in value.items())
     return value

@@ -1,0 +1,283 @@
+"""The scheduler in virtual time: the same `step`, with a heap of events in place of sockets.
+
+    arrivals (one ahead) --> heap --> step --> commands
+                                                 Predict   the predictor, at once or after `predict_s`
+                                                 Wake      an event of the heap
+                                                 Dispatch  a service is drawn; its end goes to the heap
+                                                 Abort     that end is forgotten; the failure comes now
+                                                 Record, Learn, Finish
+
+The heap's key is (time, priority, sequence): at one instant ends come first, then predictions, timers
+and what comes from outside, and all of them make one batch. Memory follows what is alive; a finished
+request leaves one row of numbers.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from math import inf
+from typing import Final
+
+import numpy as np
+
+from pointsman.clock import VirtualClock
+from pointsman.errors import BadRequest
+from pointsman.events import (
+    Abort,
+    Arrived,
+    CapacityChanged,
+    Command,
+    Completed,
+    Dispatch,
+    Event,
+    Failed,
+    Finish,
+    Learn,
+    Predict,
+    Predicted,
+    PredictFailed,
+    Record,
+    Wake,
+    Woke,
+)
+from pointsman.learn.base import Learner
+from pointsman.predict.base import Predictor
+from pointsman.predict.check import fault_of
+from pointsman.scheduler import Scheduler
+from pointsman.sim.result import SimResult, Tally
+from pointsman.sim.service import Service, ServiceModel
+from pointsman.store.base import DecisionSink
+from pointsman.types import Disposition, Endpoint, Outcome, Request
+from pointsman.units import price_usd
+
+METER: Final = "simulated"
+_STREAM: Final = 0x53494D
+"""Keeps the services' draws apart from arrivals that a caller drew under the same seed."""
+
+
+class _Priority(IntEnum):
+    END = 0
+    PREDICTION = 1
+    TIMER = 2
+    OUTSIDE = 3
+
+
+@dataclass(slots=True)
+class _Alive:
+    """A request in the system; `end` is the heap's number of its end while it runs, else -1."""
+
+    request: Request
+    number: int
+    arrived_s: float
+    end: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class SimOptions:
+    """Settings of a simulation.
+
+    Attributes:
+        seed: of the services.
+        predict_s: how long a prediction takes; late ones are bypassed as in real time.
+        until_s: stop then, whatever is still alive.
+    """
+
+    seed: int = 0
+    predict_s: float = 0.0
+    until_s: float = inf
+
+
+def simulate(
+    scheduler: Scheduler,
+    predictor: Predictor,
+    learner: Learner | None,
+    arrivals: Iterable[tuple[float, Request]],
+    service: ServiceModel,
+    clock: VirtualClock,
+    *,
+    options: SimOptions | None = None,
+    also: Iterable[tuple[float, Event]] = (),
+    sink: DecisionSink | None = None,
+) -> SimResult:
+    """Run requests through a scheduler until all have ended.
+
+    Args:
+        scheduler: fresh; it is stepped to the end.
+        predictor: asked for each batch. What it raises becomes a bypass (invariant 9).
+        learner: gets every outcome of a request that ran, or None.
+        arrivals: (time in seconds, request), not falling; read one ahead.
+        service: draws what each dispatched request takes.
+        clock: moved along; it must not lie past the first arrival.
+        options: seed, prediction latency, end.
+        also: other events with their times, not falling: cancellations, capacity, load.
+        sink: keeps decisions and outcomes, or None.
+
+    Raises: BadRequest if times fall. Equal arguments give equal results (invariant 5).
+    Cost: O(log of what is alive) an event besides the scheduler's own.
+    """
+    outside = _outside(arrivals, also)
+    options = options or SimOptions()
+    return _Simulation(scheduler, predictor, learner, outside, service, clock, options, sink).run()
+
+
+class _Simulation:
+    """One run: the heap, the requests that are alive, and the tally."""
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        predictor: Predictor,
+        learner: Learner | None,
+        outside: Iterator[tuple[float, Event]],
+        service: ServiceModel,
+        clock: VirtualClock,
+        options: SimOptions,
+        sink: DecisionSink | None,
+    ) -> None:
+        self._scheduler, self._predictor, self._learner = scheduler, predictor, learner
+        self._service, self._clock, self._options, self._sink = service, clock, options, sink
+        self._rng = np.random.default_rng((_STREAM, options.seed))
+        self._endpoints = {endpoint.name: endpoint for endpoint in scheduler.endpoints}
+        slots = {name: endpoint.max_concurrent for name, endpoint in self._endpoints.items()}
+        self._tally = Tally(slots, clock.now())
+        self._heap: list[tuple[float, int, int, Event]] = []
+        self._pushed = self._arrived = 0
+        self._alive: dict[str, _Alive] = {}
+        self._outside = outside
+        self._outside_left = True
+
+    def run(self) -> SimResult:
+        """Take batch after batch until nothing is alive and nothing comes, or until `until_s`."""
+        self._pull_outside()
+        while self._heap and (self._alive or self._outside_left):
+            at_s = self._heap[0][0]
+            if at_s > self._options.until_s:
+                self._advance(self._options.until_s)
+                break
+            self._advance(at_s)
+            for command in self._scheduler.step(self._take_batch(at_s), at_s):
+                self._carry_out(command, at_s)
+        return self._tally.result()
+
+    def _advance(self, at_s: float) -> None:
+        self._clock.advance_to(at_s)
+        self._tally.advance(at_s)
+
+    def _push(self, at_s: float, priority: _Priority, event: Event) -> int:
+        """Put an event in the heap and give its number."""
+        self._pushed += 1
+        heapq.heappush(self._heap, (at_s, priority, self._pushed, event))
+        return self._pushed
+
+    def _pull_outside(self) -> None:
+        """Keep one event from outside in the heap, as long as there are any."""
+        following = next(self._outside, None)
+        if following is None:
+            self._outside_left = False
+        else:
+            self._push(following[0], _Priority.OUTSIDE, following[1])
+
+    def _take_batch(self, now: float) -> list[Event]:
+        """Every event of this instant."""
+        batch: list[Event] = []
+        while self._heap and self._heap[0][0] == now:
+            _, priority, number, event = heapq.heappop(self._heap)
+            if priority == _Priority.OUTSIDE:
+                self._pull_outside()
+            match event:
+                case Arrived(request):
+                    self._alive[request.id] = _Alive(request, self._arrived, now)
+                    self._arrived += 1
+                    self._tally.arrive()
+                case Completed(request_id, outcome) | Failed(request_id, outcome):
+                    running = self._alive.get(request_id)
+                    if running is None or running.end != number:
+                        continue  # it was aborted
+                    self._tally.stop(outcome.endpoint)
+                case CapacityChanged(endpoint, max_concurrent, healthy):
+                    self._tally.offer(endpoint, max_concurrent if healthy else 0)
+            batch.append(event)
+        return batch
+
+    def _carry_out(self, command: Command, now: float) -> None:
+        match command:
+            case Predict(requests, running):
+                event = self._predict(requests, running)
+                self._push(now + self._options.predict_s, _Priority.PREDICTION, event)
+            case Wake(at_s, timer):
+                self._push(at_s, _Priority.TIMER, Woke(timer))
+            case Dispatch(request_id, endpoint):
+                self._start(self._alive[request_id], self._endpoints[endpoint], now)
+            case Abort(request_id, endpoint):
+                outcome = Outcome(request_id, endpoint, Disposition.FAILED, "aborted")
+                self._alive[request_id].end = self._push(now, _Priority.END, Failed(request_id, outcome))
+            case Record(decision):
+                if self._sink:
+                    self._sink.record(decision, self._alive[decision.request_id].request)
+            case Learn(outcomes):
+                if self._learner:
+                    self._learner.learn(outcomes)
+            case Finish(outcome):
+                ended = self._alive.pop(outcome.request_id)
+                self._tally.end(ended.number, ended.arrived_s, outcome)
+                if self._sink:
+                    self._sink.finish(outcome)
+
+    def _predict(self, requests: tuple[Request, ...], running: tuple[int, ...]) -> Event:
+        ids = tuple(request.id for request in requests)
+        try:
+            table = self._predictor.predict(requests, running)
+        except Exception as error:  # noqa: BLE001 - a predictor may be anyone's; its fault is a bypass
+            return PredictFailed(ids, f"the predictor raised {type(error).__name__}")
+        fault = fault_of(table, tuple(self._endpoints), len(requests))
+        return PredictFailed(ids, fault) if fault else Predicted(ids, table)
+
+    def _start(self, alive: _Alive, endpoint: Endpoint, now: float) -> None:
+        """Draw the service and put its end in the heap."""
+        running = self._tally.start(endpoint.name)
+        service = self._service.serve(alive.request, endpoint, running, self._rng)
+        outcome = _outcome(alive.request.id, endpoint, service)
+        event = (Failed if service.fails else Completed)(alive.request.id, outcome)
+        alive.end = self._push(now + service.duration_s, _Priority.END, event)
+
+
+def _outcome(request_id: str, endpoint: Endpoint, service: Service) -> Outcome:
+    if service.fails:
+        return Outcome(request_id, endpoint.name, Disposition.FAILED, "the simulated endpoint failed")
+    return Outcome(
+        request_id=request_id,
+        endpoint=endpoint.name,
+        disposition=Disposition.ANSWERED,
+        input_tokens=service.input_tokens,
+        output_tokens=service.output_tokens,
+        e2e_s=service.duration_s,
+        energy_j=service.energy_j,
+        energy_modelled=True,
+        meter=METER,
+        price_usd=price_usd(
+            service.input_tokens or 0,
+            service.output_tokens,
+            endpoint.usd_per_input_token,
+            endpoint.usd_per_output_token,
+        ),
+        quality=service.quality,
+    )
+
+
+def _outside(
+    arrivals: Iterable[tuple[float, Request]], also: Iterable[tuple[float, Event]]
+) -> Iterator[tuple[float, Event]]:
+    """Both streams as one, read one ahead each. Raises BadRequest where times fall."""
+    arriving = ((at_s, Arrived(request)) for at_s, request in arrivals)
+    last_s = -inf
+    for at_s, event in heapq.merge(also, arriving, key=lambda item: item[0]):
+        if not last_s <= at_s < inf:
+            raise BadRequest(
+                f"{type(event).__name__} at {at_s} s comes after one at {last_s} s",
+                remedy="Sort the arrivals and the other events by time",
+            )
+        last_s = at_s
+        yield at_s, event
