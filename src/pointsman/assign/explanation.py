@@ -161,7 +161,7 @@ def weights_text(weights: Weights, given: Weights | None = None) -> str:
     for name, now, before in zip(OBJECTIVES, weights.as_tuple(), old, strict=True):
         if now > 0 or before > 0:
             change = "" if f"{now - before:.3f}".strip("-") == "0.000" else f" ({now - before:+.3f})"
-            parts.append(f"{name} {now:.7g}{change}")
+            parts.append(f"{name} {now:.7g}{change}" if given else f"{name} {now:.4g}")
     return ", ".join(parts)
 
 

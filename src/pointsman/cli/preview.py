@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -16,6 +18,7 @@ from pointsman.build import decider_of, endpoints_of, predictor_of, read_config
 from pointsman.clock import RealClock
 from pointsman.config import Config
 from pointsman.errors import BadRequest, NoEligibleEndpoint
+from pointsman.predict.model_profile import ModelProfile, Provenance
 from pointsman.types import AUTO, Admission, Decision, Endpoint, EndpointView, Prompt, Request, Weights
 
 PromptText = Annotated[
@@ -83,11 +86,20 @@ def preview(config: Config, request: Request) -> Preview:
     decision = decider_of(config).decide([request], table, idle, 0.0)[0].decision
     if decision.action is Admission.REFUSE and decision.score is None:
         raise NoEligibleEndpoint(decision.reason)
-    facts = {
-        profile_of.name: EndpointFacts(profile.provenance.energy_modelled, profile.provenance.sentence())
-        for profile_of, profile in zip(endpoints, inner.profiles, strict=True)
-    }
-    return Preview(config, endpoints, request, decision, facts)
+    return Preview(config, endpoints, request, decision, _facts(inner.endpoints, inner.profiles))
+
+
+def _facts(names: Sequence[str], profiles: Sequence[ModelProfile]) -> dict[str, EndpointFacts]:
+    """Where the numbers are from; endpoints measured in one run share one sentence, their rows summed."""
+    rows: Counter[Provenance] = Counter()
+    for profile in profiles:
+        rows[replace(profile.provenance, rows=0)] += profile.provenance.rows
+    facts = {}
+    for name, profile in zip(names, profiles, strict=True):
+        of_run = rows[replace(profile.provenance, rows=0)]
+        origin = replace(profile.provenance, rows=of_run).sentence()
+        facts[name] = EndpointFacts(profile.provenance.energy_modelled, origin)
+    return facts
 
 
 def configured(config_file: Path | None, fit_file: Path | None) -> Config:

@@ -37,8 +37,7 @@ _LOG_FROM: Final = 20.0
 _TRIANGLE: Final = np.array([[0.5, np.sqrt(0.75)], [0.0, 0.0], [1.0, 0.0]])
 _X_LIMITS: Final = (-0.2, 1.2)
 _Y_LIMITS: Final = (-0.08, 0.93)
-_PLACE: Final = (0.01, 0.12, 0.66, 0.8)
-_LEGEND: Final = (0.63, 0.88)
+_LEGEND: Final = (0.64, 0.88)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,9 @@ def plot_regions(choice: Choice) -> Figure:
     (axes,) = styled(figure)
     # A fixed place: whether a name fits into its region must not change afterwards.
     figure.set_layout_engine("none")
-    axes.set_position(_PLACE)
+    about = "Each point is a weighting of accuracy, energy and time that sums to 1."
+    bottom = caption(figure, f"{choice.caption()} {about}")
+    axes.set_position((0.01, bottom, 0.66, 0.92 - bottom))
     axes.set(xlim=_X_LIMITS, ylim=_Y_LIMITS, aspect="equal")
     axes.axis("off")
     costs, names = choice.costs()[:3], choice.names
@@ -185,6 +186,9 @@ def plot_regions(choice: Choice) -> Figure:
                 label=f"{names[e]}  {shares[e]:.1%}",
             )  # fmt: skip
             _label_inside(axes, corners, names[e])
+    for e in range(len(names)):
+        if e not in shares:
+            axes.plot([], [], "s", color="white", label=f"{names[e]}  nowhere")
     axes.fill(*_TRIANGLE.T, facecolor="none", edgecolor=QUIET, linewidth=1.2)
     _triangle_axes(axes)
     _mark_weights(axes, choice.weights)
@@ -193,14 +197,10 @@ def plot_regions(choice: Choice) -> Figure:
     order += range(len(shares), len(handles))
     axes.legend(
         [handles[i] for i in order], [labels[i] for i in order], loc="upper left", bbox_to_anchor=_LEGEND, bbox_transform=figure.transFigure,
-        fontsize=9, frameon=False, title="chosen on this share of the triangle", alignment="left",
+        fontsize=9, frameon=False, title="chosen on a share of the triangle", alignment="left",
         title_fontsize=9,
     )  # fmt: skip
     figure.text(0.02, 0.97, "Which endpoint the weights choose", fontsize=12, fontweight="bold", va="top")
-    nowhere = [name for e, name in enumerate(names) if e not in shares]
-    note = f" Chosen nowhere: {', '.join(nowhere)}." if nowhere else ""
-    about = "Each point is a weighting of accuracy, energy and time that sums to 1."
-    caption(figure, f"{choice.caption()} {about}{note}")
     return figure
 
 
@@ -353,5 +353,5 @@ def _mark_weights(axes: Axes, weights: Weights) -> None:
     x, y = point[:3] @ _TRIANGLE
     axes.plot(
         x, y, "o", markersize=9, color="white", markeredgecolor=INK, markeredgewidth=1.8, zorder=5,
-        linestyle="none", label=f"now: {weights_text(weights)}",
+        linestyle="none", label="now: " + weights_text(weights).replace(", ", "\n        "),
     )  # fmt: skip

@@ -30,6 +30,7 @@ GRID: Final = "#E3E3E3"
 FORMATS: Final = ("png", "svg")
 
 _CAPTION_CHARACTERS_AN_INCH: Final = 15.5
+_CAPTION_LINE_IN: Final = 0.16
 _POINT_PX: Final = 11.0
 _LINE_PX: Final = 3.0
 _STYLE: Final[dict[Any, Any]] = {
@@ -82,11 +83,12 @@ def title(axes: Axes, text: str) -> None:
     axes.set_title(text, loc="left", fontsize=12, fontweight="bold", color=INK, pad=12)
 
 
-def caption(figure: Figure, text: str) -> None:
-    """One or more wrapped lines under the plot."""
+def caption(figure: Figure, text: str) -> float:
+    """Wrapped lines under the plot; returns the share of the figure's height that they take."""
     width = int(figure.get_figwidth() * _CAPTION_CHARACTERS_AN_INCH)
     lines = [line for part in text.splitlines() for line in textwrap.wrap(part, width) or [""]]
     figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=8, color=QUIET, linespacing=1.35)
+    return (len(lines) + 1) * _CAPTION_LINE_IN / figure.get_figheight()
 
 
 def save(figure: Figure, path: Path, formats: Sequence[str] = FORMATS) -> list[Path]:
