@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from rich.console import Console
 from pointsman.build import build_gateway, fleet_of, read_config
 from pointsman.cli.fleet import pull_models
 from pointsman.clock import RealClock
+from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.gateway import server
 
 
@@ -43,13 +45,11 @@ def serve(
     with ExitStack() as stack:
         # Before the fleet, which takes seconds to start: a port in use is known at once.
         bound = stack.enter_context(server.bind(host, config.server.port if port is None else port))
-        console = Console(stderr=True)
-        pull_models([model.weights for model in config.fleet.models if model.weights])
-        fleet = fleet_of(config)
+        running: Sequence[FleetEndpoint] = ()
         if config.fleet.models:
-            with console.status(f"starting {', '.join(model.name for model in config.fleet.models)}"):
-                stack.enter_context(fleet)
-        running = fleet.endpoints() if config.fleet.models else ()
+            pull_models([model.weights for model in config.fleet.models if model.weights])
+            with Console(stderr=True).status(f"starting {', '.join(m.name for m in config.fleet.models)}"):
+                running = stack.enter_context(fleet_of(config)).endpoints()
         gateway = build_gateway(config, running, RealClock())
         url = server.base_url(bound)
         models = ", ".join(gateway.models)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 from pointsman.errors import BadRequest
 
+_STOP: Final = (signal.SIGINT, signal.SIGTERM)
 GRACE_S: Final = 40
 """Connections still open so long after a stop was asked for are closed; longer than the driver's grace."""
 
@@ -48,8 +52,22 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def serve(app: Any, bound: socket.socket) -> None:
-    """Serve an ASGI application on a bound socket until SIGINT or SIGTERM; uvloop and httptools if installed."""
+    """Serve an ASGI application on a bound socket until SIGINT or SIGTERM, then end what runs and return.
+
+    uvloop and httptools are used if they are installed.
+    """
     import uvicorn
+
+    class Server(uvicorn.Server):
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            """Stop at a signal, without raising it again afterwards: its sender asked for just that."""
+            before = {number: signal.signal(number, self.handle_exit) for number in _STOP}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
 
     config = uvicorn.Config(
         app,
@@ -61,7 +79,7 @@ def serve(app: Any, bound: socket.socket) -> None:
         timeout_graceful_shutdown=GRACE_S,
     )
     with bound:
-        uvicorn.Server(config).run(sockets=[bound])
+        Server(config).run(sockets=[bound])
 
 
 def base_url(bound: socket.socket) -> str:
