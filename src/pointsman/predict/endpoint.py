@@ -46,7 +46,7 @@ class ProfilePredictor:
             has documented defaults without intervals, and says so.
     """
 
-    name: Final = "profile"
+    name: str = "profile"
 
     def __init__(
         self,
