@@ -66,6 +66,7 @@ class Entry:
         arrived_s, dispatched_s: the driver's times.
         decision: the last one; None until predictions came.
         endpoint: index of the endpoint whose queue or slot it holds, else -1.
+        beside: other requests that ran there when it was sent.
         aborting: its caller went away while it ran.
     """
 
@@ -76,6 +77,7 @@ class Entry:
     decision: Decision | None = None
     endpoint: int = -1
     dispatched_s: float | None = None
+    beside: int = 0
     aborting: bool = False
 
 

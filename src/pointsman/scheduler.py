@@ -281,7 +281,7 @@ class Scheduler:
         queue = self._queues[column]
         while (entry := queue.start_next()) is not None:
             self.ledger.move(entry, Move.DISPATCH)
-            entry.dispatched_s = step.now
+            entry.dispatched_s, entry.beside = step.now, queue.running - 1
             step.commands.append(Dispatch(entry.request.id, queue.endpoint.name))
             self._hooks.dispatched(entry.request, queue.endpoint.name, step.now - entry.arrived_s)
 
@@ -291,7 +291,8 @@ class Scheduler:
         self._queues[entry.endpoint].release()
         step.changed.add(entry.endpoint)
         if entry.dispatched_s is not None:
-            outcome = replace(outcome, queue_s=entry.dispatched_s - entry.arrived_s)
+            waited_s = entry.dispatched_s - entry.arrived_s
+            outcome = replace(outcome, queue_s=waited_s, running=entry.beside)
         step.commands.append(Finish(outcome, _END_CODE[move, entry.aborting]))
         step.outcomes.append(outcome)
         self._hooks.finished(outcome)
