@@ -155,3 +155,96 @@ def test_files_that_are_no_log_are_refused(tmp_path: Path) -> None:
         DecisionLog(tmp_path / "no" / "folder" / "log.db")
     with pytest.raises(DataError, match="does not exist"):
         next(iter(read_decisions(tmp_path / "none.db")))
+
+
+def test_text_that_sqlite_cant_hold_costs_neither_its_entry_nor_the_next(tmp_path: Path) -> None:
+    """JSON may carry half a surrogate pair (invariant 8)."""
+    path = tmp_path / "log.db"
+    log = DecisionLog(path, store_prompts=True)
+    log.record(decision("r\ud800"), Request("r\ud800", Prompt("half \udfff"), tenant="\ud83d"))
+    log.record(decision("r2"), REQUEST)
+    log.close()
+    assert [d.request_id for d in read_decisions(path)] == ["r?", "r2"]
+    assert log.dropped == 0
+
+
+def test_an_entry_that_cant_be_encoded_is_counted_and_harms_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    log = DecisionLog(path)
+    broken = Decision("r0", 0.0, Admission.RUN, "", "p", table(), 0, {"e0": object()}, None, None)  # type: ignore[dict-item]
+    for made in (decision("r1"), broken, decision("r2")):
+        log.record(made, REQUEST)
+    assert log.flush()
+    assert log.dropped == 1
+    log.finish(OUTCOME)
+    log.close()
+    assert [d.request_id for d in read_decisions(path)] == ["r1", "r2"]
+    assert list(read_outcomes(path)) == [OUTCOME]
+
+
+def test_another_databases_file_is_refused_and_left_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE x (y)")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(DataError, match="no decision log of version"):
+        next(read_decisions(path))
+    with pytest.raises(DataError, match="no decision log of version"):
+        DecisionLog(path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_a_log_of_another_version_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    DecisionLog(path).close()
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 99")
+    other.close()
+    with pytest.raises(DataError, match=r"its version is 99"):
+        DecisionLog(path)
+
+
+def test_a_log_that_cant_be_written_is_refused_at_the_start(tmp_path: Path) -> None:
+    script = (
+        "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from pointsman.errors import DataError\n"
+        "from pointsman.store.decision_log import DecisionLog\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, -1))\n"
+        "try: DecisionLog(Path(sys.argv[2]))\n"
+        "except DataError as error: print(error)\n"
+    )
+    source = Path(__file__).resolve().parents[2] / "src"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(source), str(tmp_path / "log.db")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "log.db can't be opened" in done.stdout
+    assert "Give the path of a writable SQLite file" in done.stdout
+
+
+def test_a_full_disk_loses_entries_visibly_and_the_caller_goes_on(tmp_path: Path) -> None:
+    """The limit on a file's size stands in for the disk's end."""
+    path = tmp_path / "log.db"
+    script = (
+        "import logging, resource, sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from pointsman.store.decision_log import DecisionLog\n"
+        "from pointsman.types import Disposition, Outcome\n"
+        "logging.disable()\n"
+        "log = DecisionLog(Path(sys.argv[2]))\n"
+        "log.finish(Outcome('first', 'e', Disposition.ANSWERED)); log.flush()\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, -1))\n"
+        "for n in range(5000): log.finish(Outcome(f'r{n}', 'e' * 100, Disposition.ANSWERED))\n"
+        "log.flush(); log.close(); print(log.dropped)\n"
+    )
+    source = Path(__file__).resolve().parents[2] / "src"
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(source), str(path)], capture_output=True, text=True, check=True
+    )
+    kept = [outcome.request_id for outcome in read_outcomes(path)]
+    assert kept[0] == "first"
+    assert len(kept) + int(done.stdout) == 5001
+    assert int(done.stdout) > 0
