@@ -82,7 +82,9 @@ def test_a_life_in_commands():
     assert isinstance(record, Record)
     assert dispatch == Dispatch("a", record.decision.endpoint)
     finish, learn = scheduler.step([answered(dispatch, e2e_s=2.0)], 3.5)
-    assert finish.outcome == Outcome("a", dispatch.endpoint, Disposition.ANSWERED, e2e_s=2.0, queue_s=0.5)
+    assert finish.outcome == Outcome(
+        "a", dispatch.endpoint, Disposition.ANSWERED, e2e_s=2.0, queue_s=0.5, running=0
+    )
     assert finish.code == ""
     assert learn == Learn((finish.outcome,))
     assert scheduler.step([Woke(PredictionDue(("a",)))], 4.0) == []
