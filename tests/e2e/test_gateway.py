@@ -610,7 +610,6 @@ def read_exposition(text: str) -> dict[str, float]:
 
 def test_a_port_in_use_is_said_so():
     with bind("127.0.0.1", 0) as taken:
-        taken.listen()
         with pytest.raises(BadRequest, match=r"Address already in use.*--port") as caught:
             bind("127.0.0.1", taken.getsockname()[1])
     assert caught.value.exit_code == 2

@@ -98,7 +98,6 @@ async def test_a_port_in_use_ends_with_a_message(tmp_path):
     async with Upstream() as upstream:
         config = str(write_config(tmp_path, upstream))
         with bind("127.0.0.1", 0) as taken:
-            taken.listen()
             code, err = await run_to_end("--config", config, "--port", str(taken.getsockname()[1]))
     assert code == 2
     assert "Address already in use" in err

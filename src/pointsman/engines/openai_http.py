@@ -120,7 +120,8 @@ class OpenAIEngine:
                 if not request.stream:
                     yield reader.whole(await self._read_at_most(response, MAX_ANSWER_BYTES, reader))
                 else:
-                    while data := await self._read(response, reader):
+                    while not response.content.at_eof():
+                        data = await self._read(response, reader)
                         for chunk in reader.feed(data):
                             yield chunk
                     for chunk in reader.finish():
@@ -187,7 +188,8 @@ class OpenAIEngine:
     ) -> bytes:
         parts: list[bytes] = []
         size = 0
-        while part := await self._read(response, reader):
+        while not response.content.at_eof():
+            part = await self._read(response, reader)
             size += len(part)
             if size > limit:
                 raise Garbage(f"an answer of over {limit} bytes")

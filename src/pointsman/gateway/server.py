@@ -13,6 +13,7 @@ from typing import Any, Final
 from pointsman.errors import BadRequest
 
 _STOP: Final = (signal.SIGINT, signal.SIGTERM)
+BACKLOG: Final = 2048
 GRACE_S: Final = 40
 """Connections still open so long after a stop was asked for are closed; longer than the driver's grace."""
 
@@ -31,7 +32,7 @@ def check_host(host: str, *, insecure_bind: bool) -> None:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket bound to the address. Raises: BadRequest saying why it can't be had."""
+    """A socket that listens on the address. Raises: BadRequest saying why it can't be had."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, socket.SOCK_STREAM)
@@ -41,6 +42,7 @@ def bind(host: str, port: int) -> socket.socket:
         if os.name == "posix":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
+        bound.listen(BACKLOG)  # callers wait from now on, though nobody answers yet
     except OSError as error:
         bound.close()
         raise BadRequest(
@@ -74,7 +76,9 @@ def serve(app: Any, bound: socket.socket) -> None:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,
         ws="none",
+        backlog=BACKLOG,
         lifespan="on",
         timeout_graceful_shutdown=GRACE_S,
     )
