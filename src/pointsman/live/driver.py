@@ -21,7 +21,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from pointsman.clock import Clock
 from pointsman.engines.base import Engine, Usage
@@ -51,26 +51,15 @@ from pointsman.events import (
 from pointsman.learn.base import Learner
 from pointsman.live.handle import Handle
 from pointsman.live.metering import EnergyShares
+from pointsman.live.parts import DecisionSink, Parts
 from pointsman.live.run import answered, failed, failure, run_on_engine
 from pointsman.predict.base import Predictor
-from pointsman.predict.check import fault_of
 from pointsman.scheduler import Scheduler
 from pointsman.types import Decision, Disposition, EndpointView, Outcome, Request
 
 _log: Final = logging.getLogger(__name__)
 CLOSING: Final = "Pointsman is shutting down"
-
-
-class DecisionSink(Protocol):
-    """Where decisions and outcomes are kept. Called on the event loop, so it must be quick."""
-
-    def record(self, decision: Decision, request: Request) -> None:
-        """A decision was made; a request that was deferred or moved has several."""
-        ...
-
-    def finish(self, outcome: Outcome) -> None:
-        """A request ended."""
-        ...
+STOPPED: Final = "its run was stopped from outside"
 
 
 class LiveDriver:
@@ -104,12 +93,10 @@ class LiveDriver:
             raise InternalError(f"no engine for endpoint {', '.join(sorted(missing))}")
         self._shares = shares or EnergyShares({})
         self.faults: Counter[str] = self._shares.faults
+        self._parts = Parts(predictor, learner, log, tuple(self._endpoints), self.faults)
         self._scheduler = scheduler
-        self._predictor = predictor
-        self._learner = learner
         self._engines = dict(engines)
         self._clock = clock
-        self._log = log
         self._handles: dict[str, Handle] = {}
         self._tasks: dict[str, asyncio.Task[Usage]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -229,7 +216,7 @@ class LiveDriver:
     def _carry_out(self, command: Command) -> None:
         match command:
             case Predict():
-                self._inbox.append(self._predict(command))
+                self._inbox.append(self._parts.predict(command))
             case Wake(at_s, timer):
                 self._set_timer(at_s, timer)
             case Record(decision):
@@ -242,20 +229,7 @@ class LiveDriver:
             case Finish(outcome, code):
                 self._finish(outcome, code)
             case Learn(outcomes):
-                self._learn(outcomes)
-
-    def _predict(self, command: Predict) -> Predicted | PredictFailed:
-        request_ids = tuple(request.id for request in command.requests)
-        try:
-            table = self._predictor.predict(command.requests, command.running)
-            fault = fault_of(table, tuple(self._endpoints), len(request_ids))
-        except Exception as error:  # noqa: BLE001 - a predictor that raises is bypassed (invariant 9)
-            _log.error("predictor %s raised %s", self._predictor.name, origin(error))
-            fault = f"predictor {self._predictor.name} raised {type(error).__name__}"
-        if fault is None:
-            return Predicted(request_ids, table)
-        self.faults["predict"] += 1
-        return PredictFailed(request_ids, fault)
+                self._parts.learn(outcomes)
 
     def _set_timer(self, at_s: float, timer: PredictionDue | Deferred) -> None:
         if isinstance(timer, PredictionDue):
@@ -267,11 +241,7 @@ class LiveDriver:
     def _record(self, decision: Decision) -> None:
         handle = self._handles[decision.request_id]
         handle.decided(decision, self._clock.now())
-        if self._log is not None:
-            try:
-                self._log.record(decision, handle.request)
-            except Exception as error:  # noqa: BLE001 - a log that fails must not harm the request
-                self._count("log", error)
+        self._parts.record(decision, handle.request)
 
     def _dispatch(self, request_id: str, endpoint: str) -> None:
         handle = self._handles[request_id]
@@ -293,7 +263,7 @@ class LiveDriver:
         energy = self._shares.end(request_id, name)
         error = failure(task, name, request_id)
         if task.cancelled():
-            reason = handle.cancel_reason or CLOSING
+            reason = handle.cancel_reason or STOPPED
             self._inbox.append(Failed(request_id, failed(request_id, endpoint, reason, energy)))
         elif error is not None:
             handle.error = error
@@ -307,22 +277,7 @@ class LiveDriver:
         if timer := self._timers.pop(outcome.request_id, None):
             timer.cancel()
         handle.ended(outcome, code)
-        if self._log is not None:
-            try:
-                self._log.finish(outcome)
-            except Exception as error:  # noqa: BLE001 - a log that fails must not harm the request
-                self._count("log", error)
-
-    def _learn(self, outcomes: Sequence[Outcome]) -> None:
-        if self._learner is not None:
-            try:
-                self._learner.learn(outcomes)
-            except Exception as error:  # noqa: BLE001 - the next predictions are no better, and that is all
-                self._count("learn", error)
-
-    def _count(self, part: str, error: Exception) -> None:
-        self.faults[part] += 1
-        _log.error("%s raised %s", part, origin(error))
+        self._parts.finish(outcome)
 
 
 def _request_ids(events: Sequence[Event]) -> list[str]:
