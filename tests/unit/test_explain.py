@@ -150,6 +150,25 @@ def test_changed_predictions_really_flip() -> None:
             assert decide(almost, BALANCED).endpoint == "large"
 
 
+def test_whether_the_intervals_allow_another_choice() -> None:
+    def spread(width: float, *values: float) -> Estimate:
+        value = np.array([values], dtype=float)
+        return Estimate(value, value * (1 - width), value * (1 + width))
+
+    def possible(width: float) -> dict[str, bool | None]:
+        table = make_table(
+            quality=spread(width, 0.3, 0.5, 0.9, 0.4),
+            energy_j=spread(width, 1, 4, 9, 5),
+            time_s=spread(width, 2, 1, 5, 3),
+        )
+        return {flip.endpoint: flip.within_intervals for flip in explain(decide(table, BALANCED)).flips}
+
+    assert possible(0.01) == {"middle": False, "small": False, "stale": False}
+    assert possible(0.1) == {"middle": True, "small": False, "stale": False}
+    unknown = {flip.endpoint: flip.within_intervals for flip in explain(decide(make_table(), BALANCED)).flips}
+    assert unknown == {"middle": None, "small": None, "stale": None}
+
+
 def test_a_mix_that_no_weights_can_beat_is_named() -> None:
     table = make_table(
         quality=row(0.2, 0.4, 1.0, 0.2), energy_j=row(0, 8, 10, 10), time_s=row(1, 1, 1, 1), carbon_g=row(0, 0, 0, 0)

@@ -67,7 +67,7 @@ def explain(decision: Decision, facts: Mapping[str, EndpointFacts] | None = None
         weights=decision.weights,
         candidates=candidates,
         excluded=tuple(decision.excluded.items()),
-        flips=_flips(decision.endpoint, table.endpoints, raw, scored) if scored.weighted else (),
+        flips=_flips(decision.endpoint, table, raw, scored) if scored.weighted else (),
         bypassed=table.bypassed,
     )
 
@@ -142,9 +142,9 @@ def _notes(facts: EndpointFacts, *, usable: bool) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _flips(chosen: str | None, names: Sequence[str], raw: Floats, scored: _Scored) -> tuple[Flip, ...]:
+def _flips(chosen: str | None, table: CostTable, raw: Floats, scored: _Scored) -> tuple[Flip, ...]:
     """For each other usable endpoint what would have chosen it, the nearest weights first."""
-    columns = np.flatnonzero(scored.usable).tolist()
+    names, columns = table.endpoints, np.flatnonzero(scored.usable).tolist()
     costs = scored.costs[:, scored.usable].T
     telling = telling_columns(costs, scored.weights)
     made = []
@@ -154,14 +154,15 @@ def _flips(chosen: str | None, names: Sequence[str], raw: Floats, scored: _Score
             continue
         found = nearest_weights(costs[:, telling], row, scored.weights[telling])
         predictions = _prediction_changes(raw, scored, e)
+        possible = None if chosen is None else _within_intervals(table, raw, scored, names.index(chosen), e)
         if isinstance(found, NearestWeights):
             whole = np.zeros(len(OBJECTIVES))
             whole[telling] = found.weights
             shown = _rounded(scored.weights, whole, costs, row)
-            made.append(Flip(name, shown, found.distance, None, predictions))
+            made.append(Flip(name, shown, found.distance, None, predictions, possible))
         else:
             mix = {names[columns[i]]: share for i, share in found.shares.items()}
-            made.append(Flip(name, None, None, _blocked(mix), predictions))
+            made.append(Flip(name, None, None, _blocked(mix), predictions, possible))
     return tuple(sorted(made, key=lambda flip: np.inf if flip.distance is None else flip.distance))
 
 
@@ -205,6 +206,21 @@ def _wins_with(raw: Floats, scored: _Scored, k: int, e: int, factor: float) -> b
     """Whether endpoint `e` is chosen when its cost `k` is multiplied by `factor`."""
     changed = raw.copy()
     changed[k, 0, e] *= factor
+    return _wins(changed, scored, e)
+
+
+def _within_intervals(table: CostTable, raw: Floats, scored: _Scored, chosen: int, e: int) -> bool | None:
+    """Whether `e` wins with its costs at the low ends of their intervals, the chosen one's at the high."""
+    changed = raw.copy()
+    for k in np.flatnonzero(scored.weights > 0).tolist():
+        estimate: Estimate = getattr(table, FIELDS[k])
+        best, worst = (1 - estimate.high, 1 - estimate.low) if k == 0 else (estimate.low, estimate.high)
+        changed[k, 0, e], changed[k, 0, chosen] = best[0, e], worst[0, chosen]
+    ends = changed[:, 0, [e, chosen]][scored.weights > 0]
+    return _wins(changed, scored, e) if np.isfinite(ends).all() else None
+
+
+def _wins(changed: Floats, scored: _Scored, e: int) -> bool:
     score, _ = weighted_scores(changed, scored.usable[np.newaxis], _weighing(scored.weights))
     return bool(score[0, e] < np.delete(score[0], e).min())
 

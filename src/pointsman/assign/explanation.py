@@ -88,6 +88,8 @@ class Flip:
         distance: how far the exact ones lie from those used, on the simplex.
         blocked: why no weights choose it.
         predictions: single changes that choose it, the smallest first.
+        within_intervals: it would be chosen with its weighted predictions at the better ends of their
+            intervals and the chosen endpoint's at the worse; None where one has no interval.
     """
 
     endpoint: str
@@ -95,6 +97,7 @@ class Flip:
     distance: float | None
     blocked: str | None
     predictions: tuple[PredictionChange, ...]
+    within_intervals: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +169,16 @@ def weights_text(weights: Weights, given: Weights | None = None) -> str:
 
 
 def flip_text(flip: Flip, given: Weights | None) -> str:
-    """Both ways to another choice in one sentence."""
+    """The ways to another choice in one sentence."""
     if flip.weights is None:
         text = f"no weights choose it: {flip.blocked}"
     else:
         text = f"weights {weights_text(flip.weights, given)}"
     if flip.predictions:
-        return f"{text}; or if {flip.predictions[0].text()}"
-    return f"{text}; no single prediction changes it"
+        text = f"{text}; or if {flip.predictions[0].text()}"
+    else:
+        text = f"{text}; no single prediction changes it"
+    return f"{text}; within the intervals it could be the better one" if flip.within_intervals else text
 
 
 def _candidate_lines(rank: int, candidate: Candidate) -> Iterator[str]:
