@@ -8,8 +8,9 @@ import pytest
 
 from pointsman.assign.weighted import WeightedAssign
 from pointsman.errors import BadRequest
-from pointsman.report.choice_plots import Choice, plot_pareto, plot_regions, plot_sensitivity
+from pointsman.report.choice_plots import Choice, plot_pareto, plot_sensitivity
 from pointsman.report.figure import label_points, new_figure, save, styled
+from pointsman.report.region_plot import plot_regions
 from pointsman.types import CostTable, Estimate, Prompt, Request, Weights
 
 NAMES = ("small", "middle", "large", "old")

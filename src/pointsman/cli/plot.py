@@ -30,10 +30,11 @@ from pointsman.cli.preview import (
 from pointsman.data.fit_sources import read_sources
 from pointsman.errors import BadRequest
 from pointsman.predict.profile_fit import COST_KINDS, LENGTH_KINDS, fit_profile, fit_series
-from pointsman.report.choice_plots import Choice, plot_pareto, plot_regions, plot_sensitivity
+from pointsman.report.choice_plots import Choice, plot_pareto, plot_sensitivity
 from pointsman.report.figure import FORMATS, save
 from pointsman.report.fit_plots import save_fit_plots
 from pointsman.report.fit_report import hold_out
+from pointsman.report.region_plot import plot_regions
 from pointsman.types import CostTable, Weights
 
 if TYPE_CHECKING:
