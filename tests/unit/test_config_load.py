@@ -148,7 +148,7 @@ speed: 1
         ":5: model_list[1]: the key 'litellm_params' is missing. Add `litellm_params:`",
         (
             ":7: pointsman.policy: the policy 'wieghted' is not known."
-            " Did you mean 'weighted'? Known: random, single, weighted"
+            " Did you mean 'weighted'? Known: cheapest, random, single, weighted"
         ),
         ":8: pointsman.server.hots: unknown key. Did you mean 'host'?",
         ":8: pointsman.server.port: '99999' is out of range. Give a whole number from 0 to 65535",

@@ -133,16 +133,15 @@ def down(
 
 def pull_models(names: Sequence[str]) -> dict[str, Path]:
     """Pull weights with a progress bar a model; those in the cache are only looked up."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    paths: dict[str, Path] = {}
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        for model in map(lookup, names):
-            if weights_path(model).is_file():
-                paths[model.name] = pulled_path(model)
-                continue
-            task = progress.add_task(model.name, total=model.size_bytes)
-            paths[model.name] = pull_weights(model, progress=partial(_advance, progress, task))
-    return paths
+    chosen = [lookup(name) for name in names]
+    missing = [model for model in chosen if not weights_path(model).is_file()]
+    if missing:
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=Console(stderr=True)) as progress:
+            for model in missing:
+                task = progress.add_task(model.name, total=model.size_bytes)
+                pull_weights(model, progress=partial(_advance, progress, task))
+    return {model.name: pulled_path(model) for model in chosen}
 
 
 def _advance(progress: Progress, task: TaskID, done_bytes: int, total_bytes: int) -> None:
