@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+import shutil
+import textwrap
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -62,7 +64,6 @@ class World:
             ),
         )
         self.metrics = GatewayMetrics(self.endpoints)
-        timeouts = Timeouts(connect_s=1.0, first_byte_s=0.3, between_chunks_s=0.05, total_s=10.0)
         clock = RealClock()
         self.scheduler = Scheduler(
             self.endpoints,
@@ -73,16 +74,15 @@ class World:
             SchedulerOptions(max_queued=max_queued),
             self.metrics,
         )
+        self.engines = {
+            "small-0": OpenAIEngine("small-0", small.base_url, "up-small", api_key=KEY),
+            "large-0": OpenAIEngine("large-0", large.base_url, "up-large"),
+        }
         self.driver = LiveDriver(
             self.scheduler,
             TablePredictor(self.endpoints),
             None,
-            {
-                "small-0": OpenAIEngine(
-                    "small-0", small.base_url, "up-small", api_key=KEY, timeouts=timeouts
-                ),
-                "large-0": OpenAIEngine("large-0", large.base_url, "up-large", timeouts=timeouts),
-            },
+            self.engines,
             clock,
         )
         edge = Edge(("small", "large"), {"default": Slo(), "flex": Slo("flex")})
@@ -125,6 +125,16 @@ class World:
             text = await answer.text()
             is_json = answer.headers["content-type"].startswith("application/json")
             return answer.status, json.loads(text) if is_json else text, answer.headers
+
+    @contextlib.contextmanager
+    def impatient(self, reply: Reply) -> Iterator[None]:
+        """Nobody waits long for an upstream that hangs."""
+        engine = self.engines["small-0"]
+        patient = engine._timeouts
+        if reply.end is End.HANG:
+            engine._timeouts = Timeouts(first_byte_s=0.2, between_chunks_s=0.05)
+        yield
+        engine._timeouts = patient
 
     async def get(self, path: str) -> tuple[int, str]:
         async with self.http.get(self.url.removesuffix("/v1") + path) as answer:
@@ -386,7 +396,8 @@ async def test_no_eligible_endpoint_names_the_need(world, fields, needs):
 )
 async def test_a_fault_before_the_first_byte_is_a_status(world, caplog, reply, status, code, stream):
     world.small.next(reply)
-    found, said, headers = await world.post({**CHAT, "stream": stream})
+    with world.impatient(reply):
+        found, said, headers = await world.post({**CHAT, "stream": stream})
     assert (found, said["error"]["code"]) == (status, code)
     assert headers["x-pointsman-endpoint"] == "small-0"
     assert headers.get("retry-after") == reply.headers.get("retry-after")
@@ -418,18 +429,20 @@ async def test_nobody_listening_is_503(world):
 )
 async def test_a_fault_in_mid_stream_is_an_error_event_and_no_done(world, reply, code):
     world.small.next(reply, reply)
-    status, text, _ = await world.post({**CHAT, "stream": True})
+    with world.impatient(reply):
+        status, text, _ = await world.post({**CHAT, "stream": True})
     assert status == 200
     assert text.encode().startswith(TEXT)
     last = text.removeprefix(TEXT.decode())
     assert last.startswith("data: ")
     assert json.loads(last[6:])["error"]["code"] == code
     assert "[DONE]" not in text
-    async with world.client() as client:
-        stream = await client.chat.completions.create(model="small", messages=MESSAGES, stream=True)
-        with pytest.raises(openai.APIError, match="small-0"):
-            async for _ in stream:
-                pass
+    with world.impatient(reply):
+        async with world.client() as client:
+            stream = await client.chat.completions.create(model="small", messages=MESSAGES, stream=True)
+            with pytest.raises(openai.APIError, match="small-0"):
+                async for _ in stream:
+                    pass
 
 
 async def test_an_unexpected_exception_is_a_500_without_a_trace(world, caplog, monkeypatch):
@@ -609,9 +622,9 @@ def read_exposition(text: str) -> dict[str, float]:
 
 
 def test_a_port_in_use_is_said_so():
-    with bind("127.0.0.1", 0) as taken:
-        with pytest.raises(BadRequest, match=r"Address already in use.*--port") as caught:
-            bind("127.0.0.1", taken.getsockname()[1])
+    message = r"Address already in use.*--port"
+    with bind("127.0.0.1", 0) as taken, pytest.raises(BadRequest, match=message) as caught:
+        bind("127.0.0.1", taken.getsockname()[1])
     assert caught.value.exit_code == 2
 
 
@@ -627,13 +640,16 @@ def test_loopback_needs_no_flag(host):
     check_host(host, insecure_bind=False)
 
 
-async def test_the_printed_lines_work(world):
-    lines = how_to_talk(world.url)
-    command = lines.partition("curl:\n")[2].partition("\n\n")[0]
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+async def test_the_printed_curl_line_works(world):
+    command = how_to_talk(world.url).partition("curl:\n")[2].partition("\n\n")[0]
     process = await asyncio.create_subprocess_shell(f"{command} -s", stdout=asyncio.subprocess.PIPE)
     out, _ = await process.communicate()
     assert json.loads(out)["choices"][0]["message"]["content"] == "23? * 17 is What"
-    program = lines.partition("openai):\n")[2].replace("\n  ", "\n").removeprefix("  ")
+
+
+async def test_the_printed_program_works(world):
+    lines = how_to_talk(world.url).partition("openai):\n")[2]
     printed: list[str] = []
-    await asyncio.to_thread(exec, program, {"print": printed.append})
+    await asyncio.to_thread(exec, textwrap.dedent(lines), {"print": printed.append})
     assert printed == ["23? * 17 is What"]
