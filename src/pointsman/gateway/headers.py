@@ -14,6 +14,7 @@ MAX_REASON_CHARS: Final = 400
 _PREDICTED: Final = (
     (b"x-pointsman-predicted-time-s", "time_s"),
     (b"x-pointsman-predicted-energy-j", "energy_j"),
+    (b"x-pointsman-predicted-carbon-g", "carbon_g"),
     (b"x-pointsman-predicted-cost-usd", "price_usd"),
     (b"x-pointsman-predicted-quality", "quality"),
 )
@@ -58,7 +59,7 @@ class DecisionHeaders:
         for name, attribute in _PREDICTED:
             value = float(getattr(decision.table, attribute).value[decision.index, self._columns[endpoint]])
             if math.isfinite(value):
-                marked = name.endswith(b"energy-j") and self._modelled[endpoint]
+                marked = attribute in ("energy_j", "carbon_g") and self._modelled[endpoint]
                 headers.append((name, b"%.6g%s" % (value, b";modelled" if marked else b"")))
         return headers
 
