@@ -130,14 +130,14 @@ class Decider:
         assignment = self.assign.assign(requests, table, mask, view)
         columns = self._columns(assignment, admits, excluded)
         weights = assignment.weights or (None,) * len(requests)
-        score = assignment.score
+        score, reasons = assignment.score, assignment.reason
         decided = []
         for row, request in enumerate(requests):
             admit, column = admits[row], UNASSIGNED
             if admit.action is Admission.RUN:
                 column = columns[row]
                 action = Admission.DEFER if column == UNASSIGNED else Admission.RUN
-                admit = Admit(action, assignment.reason[row])
+                admit = Admit(action, reasons[row])
             decision = Decision(
                 request.id,
                 now,

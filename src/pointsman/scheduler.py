@@ -167,7 +167,7 @@ class Scheduler:
             case CapacityChanged(endpoint, max_concurrent, healthy):
                 self._change_capacity(self._column[endpoint], max_concurrent, healthy, step)
             case LoadObserved(endpoint, load):
-                self._queues[self._column[endpoint]].load = load
+                self._queues[self._column[endpoint]].observe(load)
             case Woke(PredictionDue(request_ids)):
                 self._bypass(request_ids, "predictions were late", step)
             case Woke(Deferred(request_id)):
@@ -326,7 +326,7 @@ class Scheduler:
 
     def _change_capacity(self, column: int, max_concurrent: int, healthy: bool, step: _Step) -> None:
         queue = self._queues[column]
-        queue.max_concurrent, queue.healthy = max_concurrent, healthy
+        queue.set_capacity(max_concurrent, healthy=healthy)
         step.changed.add(column)
         if not healthy:
             self._move_elsewhere(queue.drain(), step)

@@ -30,12 +30,12 @@ def test_starts_nothing_while_down_or_lowered_below_what_runs():
     q = queue(slots=2)
     for seq in range(4):
         q.push(0.0, entry(seq))
-    q.healthy = False
+    q.set_capacity(2, healthy=False)
     assert q.start_next() is None
-    q.healthy = True
+    q.set_capacity(2, healthy=True)
     assert q.start_next()
     assert q.start_next()
-    q.max_concurrent = 1
+    q.set_capacity(1, healthy=True)
     q.release()
     assert q.start_next() is None
     q.release()
@@ -86,7 +86,8 @@ def test_policies_see_counts_and_what_the_endpoint_said():
     q.push(0.0, entry(0))
     q.push(0.0, entry(1))
     q.start_next()
-    q.load = EndpointLoad(running=5, observed_at_s=3.0)
+    q.observe(EndpointLoad(running=5, observed_at_s=3.0))
     view = q.view()
+    assert q.view() is view
     assert (view.name, view.queued, view.running, view.max_concurrent, view.healthy) == ("e0", 1, 1, 2, True)
     assert view.load == EndpointLoad(running=5, observed_at_s=3.0)

@@ -27,6 +27,7 @@ class Eligibility:
         self._max_output = np.array(
             [np.inf if (m := e.capabilities.max_output_tokens) is None else m for e in endpoints], dtype=float
         )
+        self._least_output = float(self._max_output.min(initial=np.inf))
         self._serves_api = {
             api: all(api in endpoint.capabilities.apis for endpoint in endpoints) for api in Api
         }
@@ -43,9 +44,13 @@ class Eligibility:
 
         Returns: a mask of shape (R, E), and for each request a map from endpoint name to the reason.
         """
-        asked = np.array([[0 if r.max_tokens is None else r.max_tokens] for r in requests], dtype=float)
-        mask = (input_tokens + asked <= self._context) & (asked <= self._max_output)
-        fine = mask.all(axis=1).tolist()
+        asked = [request.max_tokens or 0 for request in requests]
+        column = np.array(asked, dtype=float).reshape(-1, 1) if len(asked) != 1 else float(asked[0])
+        mask = input_tokens + column <= self._context
+        if max(asked, default=0) > self._least_output:
+            mask &= column <= self._max_output
+        within = np.count_nonzero(mask) == mask.size
+        fine: list[bool] = [True] * len(requests) if within else np.asarray(mask.all(axis=1)).tolist()
         all_open = not any(closed)
         excluded: list[Mapping[str, str]] = []
         for index, request in enumerate(requests):

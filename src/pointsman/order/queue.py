@@ -34,21 +34,32 @@ class EndpointQueue:
     load: EndpointLoad | None = None
     _heap: list[tuple[float, int, Entry]] = field(default_factory=list)
     _waiting: dict[int, Entry] = field(default_factory=dict)
+    _view: EndpointView | None = None
 
     def __len__(self) -> int:
         """How many requests wait."""
         return len(self._waiting)
 
     def view(self) -> EndpointView:
-        """The state as policies see it."""
-        return EndpointView(
-            self.endpoint.name,
-            len(self._waiting),
-            self.running,
-            self.max_concurrent,
-            self.healthy,
-            self.load,
-        )
+        """The state as policies see it; built anew only after a change."""
+        if self._view is None:
+            self._view = EndpointView(
+                self.endpoint.name,
+                len(self._waiting),
+                self.running,
+                self.max_concurrent,
+                self.healthy,
+                self.load,
+            )
+        return self._view
+
+    def set_capacity(self, max_concurrent: int, *, healthy: bool) -> None:
+        """The endpoint has other slots, went down or came back; changes nothing of what runs or waits."""
+        self.max_concurrent, self.healthy, self._view = max_concurrent, healthy, None
+
+    def observe(self, load: EndpointLoad) -> None:
+        """The endpoint said how busy it is."""
+        self.load, self._view = load, None
 
     def push(self, key: float, entry: Entry) -> None:
         """A request joins. Raises InternalError if it waits here already, or if its key is NaN."""
@@ -56,6 +67,7 @@ class EndpointQueue:
             raise InternalError(
                 f"request {entry.request.id!r} can't join {self.endpoint.name} with key {key}"
             )
+        self._view = None
         self._waiting[entry.seq] = entry
         heapq.heappush(self._heap, (key, entry.seq, entry))
 
@@ -63,6 +75,7 @@ class EndpointQueue:
         """A waiting request leaves for good, without having run. Raises InternalError if it is not here."""
         if self._waiting.pop(entry.seq, None) is None:
             raise InternalError(f"request {entry.request.id!r} does not wait for {self.endpoint.name}")
+        self._view = None
         if len(self._heap) > 2 * len(self._waiting) + _MIN_COMPACT:
             self._heap = [item for item in self._heap if item[1] in self._waiting]
             heapq.heapify(self._heap)
@@ -75,6 +88,7 @@ class EndpointQueue:
             _, seq, entry = heapq.heappop(self._heap)
             if self._waiting.pop(seq, None) is not None:
                 self.running += 1
+                self._view = None
                 return entry
         return None
 
@@ -83,10 +97,12 @@ class EndpointQueue:
         if self.running == 0:
             raise InternalError(f"endpoint {self.endpoint.name} gave back a slot that nobody held")
         self.running -= 1
+        self._view = None
 
     def drain(self) -> list[Entry]:
         """Take out all waiting requests, in order."""
         waiting = [entry for _, seq, entry in sorted(self._heap) if seq in self._waiting]
         self._heap.clear()
         self._waiting.clear()
+        self._view = None
         return waiting
