@@ -11,10 +11,12 @@ from typer.testing import CliRunner, Result
 
 from pointsman.cli.group import ErrorGroup
 from pointsman.cli.route import route
+from pointsman.engines.fleet import Fleet
 from pointsman.predict.artifact import FitArtifact
 from pointsman.predict.cost import ShapeCost
 from pointsman.predict.length import LinearLength
 from pointsman.predict.model_profile import CostCurve, ModelProfile, Provenance, QualityPrior, TokenCount
+from pointsman.testing.tiny_gguf import write_tiny_gguf
 
 PROMPT = "Explain reinforcement learning"
 CONFIG = """
@@ -180,3 +182,36 @@ def test_an_endpoint_that_refuses_is_said(config: Path) -> None:
     result = invoke("--prompt", "x", "--config", config, "--weight-energy", "1", "--run")
     assert result.exit_code == 6
     assert "refused" in result.stderr
+
+
+TINY_FLEET = """
+pointsman:
+  fleet:
+    models:
+      - {name: tiny-a, path: tiny.gguf, threads: 1, slots: 1, context_tokens: 512}
+      - {name: tiny-b, path: tiny.gguf, threads: 1, slots: 1, context_tokens: 512}
+  fit: fit.json
+"""
+
+
+def test_run_really_runs_on_the_chosen_endpoint_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("xllamacpp", reason="the extra `fleet` is not installed")
+    monkeypatch.setenv("POINTSMAN_CACHE", str(tmp_path / "cache"))
+    write_tiny_gguf(tmp_path / "tiny.gguf")
+    FitArtifact((profile("tiny-a", 0.3, 2), profile("tiny-b", 0.5, 1)), "sha256:test").write(
+        tmp_path / "fit.json"
+    )
+    config = tmp_path / "fleet.yaml"
+    config.write_text(TINY_FLEET)
+    made = explained("--prompt", "abc", "--max-tokens", "8", "--config", config, "--run")
+    assert made["endpoint"] == made["outcome"]["endpoint"] == "tiny-b"
+    assert 1 <= made["outcome"]["output_tokens"] <= 8
+    assert made["outcome"]["e2e_s"] > 0
+    assert made["outcome"]["answer"]
+    assert Fleet().status() == (), "what was started is stopped"
+    page = invoke("--prompt", "abc", "--max-tokens", "8", "--config", config, "--run").stdout
+    assert "tiny-b answers" in page
+    assert "measured" in page
+    assert "predicted" in page

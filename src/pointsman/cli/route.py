@@ -35,6 +35,7 @@ from pointsman.cli.preview import (
     read_prompt,
 )
 from pointsman.clock import RealClock
+from pointsman.config import Config, PolicyConfig
 from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.errors import EngineError
 from pointsman.types import AUTO, CostTable, Disposition, Outcome
@@ -194,6 +195,7 @@ def _run(seen: Preview) -> tuple[Outcome, str]:
     config = seen.config
     alone = replace(
         config,
+        policy=PolicyConfig(),  # one endpoint is left, whatever the policy was
         fleet=replace(config.fleet, models=tuple(m for m in config.fleet.models if m.name == chosen)),
         endpoints=tuple(made for made in config.endpoints if made.endpoint.name == chosen),
     )
@@ -203,7 +205,7 @@ def _run(seen: Preview) -> tuple[Outcome, str]:
         return asyncio.run(_ask(seen, alone, fleet.endpoints()))
 
 
-async def _ask(seen: Preview, alone: Any, running: tuple[FleetEndpoint, ...]) -> tuple[Outcome, str]:
+async def _ask(seen: Preview, alone: Config, running: tuple[FleetEndpoint, ...]) -> tuple[Outcome, str]:
     system = build_system(alone, running, RealClock())
     body = b""
     try:
@@ -216,7 +218,7 @@ async def _ask(seen: Preview, alone: Any, running: tuple[FleetEndpoint, ...]) ->
         await system.close()
     if outcome is None or outcome.disposition is not Disposition.ANSWERED:
         raise EngineError(f"not answered: {outcome.reason if outcome else 'no outcome'}")
-    return outcome, json.loads(body)["choices"][0]["message"]["content"]
+    return outcome, json.loads(body)["choices"][0]["message"]["content"] or ""
 
 
 def _print_outcome(console: Console, seen: Preview, outcome: Outcome, answer: str) -> None:
