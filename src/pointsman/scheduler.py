@@ -14,7 +14,7 @@ costs O(what changed): a queue is touched only when something joined or left it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from itertools import groupby
 from math import inf, isfinite
 from typing import Final
@@ -36,14 +36,12 @@ from pointsman.events import (
     Dispatch,
     Event,
     Failed,
-    Finish,
     Learn,
     LoadObserved,
     Predict,
     Predicted,
     PredictFailed,
     PredictionDue,
-    Record,
     Wake,
     Woke,
 )
@@ -52,12 +50,12 @@ from pointsman.legality import check_events
 from pointsman.lifecycle import Entry, Ledger, Move, State
 from pointsman.order.base import OrderPolicy
 from pointsman.order.queue import EndpointQueue
+from pointsman.step import Step
 from pointsman.types import (
     UNASSIGNED,
     Admission,
     CostTable,
     Decision,
-    Disposition,
     Endpoint,
     EndpointView,
     Outcome,
@@ -65,15 +63,6 @@ from pointsman.types import (
 
 _REDECIDED_AT_ONCE: Final = 1_000
 """Rows of one table when a queue is emptied; its arrays live as long as any of their requests."""
-
-
-_END_CODE: Final = {
-    (Move.ANSWER, False): "",
-    (Move.ANSWER, True): "",
-    (Move.FAIL, False): "upstream_error",
-    (Move.FAIL, True): "cancelled",
-}
-"""The code of a Finish by how the request ended on its endpoint and whether it was being aborted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +127,7 @@ class Scheduler:
         Cost: O(len(events) * (E + log of the queue)).
         """
         check_events(events, self.ledger, self._names)
-        step = _Step(now)
+        step = Step(now, self.ledger, self._hooks)
         for event in events:
             self._apply(event, step)
         if step.arrived:
@@ -149,7 +138,7 @@ class Scheduler:
             step.commands.append(Learn(tuple(step.outcomes)))
         return step.commands
 
-    def _apply(self, event: Event, step: _Step) -> None:
+    def _apply(self, event: Event, step: Step) -> None:
         match event:
             case Arrived(request):
                 step.arrived.append(self.ledger.arrive(request, step.now))
@@ -177,7 +166,7 @@ class Scheduler:
 
     # Predictions
 
-    def _ask_predictions(self, step: _Step) -> None:
+    def _ask_predictions(self, step: Step) -> None:
         waiting = (entry for entry in step.arrived if self.ledger.get(entry.request.id) is entry)
         requests = tuple(entry.request for entry in waiting if entry.state is State.PREDICTING)
         if not requests:
@@ -187,7 +176,7 @@ class Scheduler:
         step.commands.append(Predict(requests, running, deadline_s))
         step.commands.append(Wake(deadline_s, PredictionDue(tuple(request.id for request in requests))))
 
-    def _take_predictions(self, request_ids: Sequence[str], table: CostTable, step: _Step) -> None:
+    def _take_predictions(self, request_ids: Sequence[str], table: CostTable, step: Step) -> None:
         """Predictions of requests that no longer wait for them (cancelled, bypassed) are dropped."""
         rows, entries = self._predicting(request_ids)
         if not rows:
@@ -196,7 +185,7 @@ class Scheduler:
             table = table.take(np.array(rows, dtype=np.int64))
         self._decide(table, entries, step)
 
-    def _bypass(self, request_ids: Sequence[str], reason: str, step: _Step) -> None:
+    def _bypass(self, request_ids: Sequence[str], reason: str, step: Step) -> None:
         """Requests that still wait for predictions go on with the prior."""
         _, entries = self._predicting(request_ids)
         if entries:
@@ -215,7 +204,7 @@ class Scheduler:
 
     # Decisions
 
-    def _decide(self, table: CostTable, entries: Sequence[Entry], step: _Step) -> None:
+    def _decide(self, table: CostTable, entries: Sequence[Entry], step: Step) -> None:
         """Decide for the rows of `table`, at least one, and settle them in order, until one finds its queue full.
 
         What is left is then decided anew without that endpoint, so at most E times.
@@ -226,7 +215,7 @@ class Scheduler:
             done = 0
             for entry, answer in zip(entries, answers, strict=True):
                 if isinstance(answer, Exception):
-                    self._fail(entry, self.decider.assign.name, answer, step)
+                    step.fail(entry, self.decider.assign.name, answer)
                 elif done and answer.column >= 0 and self._closed(answer.column):
                     break
                 else:
@@ -239,12 +228,11 @@ class Scheduler:
     def _closed(self, column: int) -> bool:
         return self.decider.closed(self._queues[column].view()) is not None
 
-    def _settle(self, entry: Entry, decided: Decided, step: _Step) -> None:
+    def _settle(self, entry: Entry, decided: Decided, step: Step) -> None:
         """Keep the decision and carry it out."""
         admit, column, decision = decided
         entry.decision = decision
-        step.commands.append(Record(decision))
-        self._hooks.decided(decision)
+        step.record(decision)
         match admit.action:
             case Admission.RUN:
                 self._enqueue(entry, column, decision, step)
@@ -255,28 +243,28 @@ class Scheduler:
                 self.ledger.move(entry, Move.DEFER)
                 step.commands.append(Wake(until_s, Deferred(entry.request.id)))
             case Admission.SKIP:
-                self._end(entry, Move.SKIP, Disposition.SKIPPED, admit.reason, "skipped", step)
+                step.end(entry, Move.SKIP, admit.reason, "skipped")
             case Admission.REFUSE:
                 code = refusal_code(decision)
-                self._end(entry, Move.REFUSE, Disposition.REFUSED, admit.reason, code, step)
+                step.end(entry, Move.REFUSE, admit.reason, code)
 
     # Queues and slots
 
-    def _enqueue(self, entry: Entry, column: int, decision: Decision, step: _Step) -> None:
+    def _enqueue(self, entry: Entry, column: int, decision: Decision, step: Step) -> None:
         try:
             key = self.order.key(entry.request, decision, entry.arrived_s)
         except Exception as error:  # noqa: BLE001 - policies may be anyone's; the loop must go on
-            self._fail(entry, self.order.name, error, step)
+            step.fail(entry, self.order.name, error)
             return
         if not isfinite(key):
-            self._fail(entry, self.order.name, InternalError(f"key {key} is not finite"), step)
+            step.fail(entry, self.order.name, InternalError(f"key {key} is not finite"))
             return
         self.ledger.move(entry, Move.QUEUE)
         entry.endpoint = column
         self._queues[column].push(key, entry)
         step.changed.add(column)
 
-    def _dispatch(self, column: int, step: _Step) -> None:
+    def _dispatch(self, column: int, step: Step) -> None:
         """Fill the endpoint's free slots from its queue, in order."""
         queue = self._queues[column]
         while (entry := queue.start_next()) is not None:
@@ -285,19 +273,13 @@ class Scheduler:
             step.commands.append(Dispatch(entry.request.id, queue.endpoint.name))
             self._hooks.dispatched(entry.request, queue.endpoint.name, step.now - entry.arrived_s)
 
-    def _leave(self, entry: Entry, move: Move, outcome: Outcome, step: _Step) -> None:
+    def _leave(self, entry: Entry, move: Move, outcome: Outcome, step: Step) -> None:
         """A running request ended on its endpoint."""
-        self.ledger.move(entry, move)
         self._queues[entry.endpoint].release()
         step.changed.add(entry.endpoint)
-        if entry.dispatched_s is not None:
-            waited_s = entry.dispatched_s - entry.arrived_s
-            outcome = replace(outcome, queue_s=waited_s, running=entry.beside)
-        step.commands.append(Finish(outcome, _END_CODE[move, entry.aborting]))
-        step.outcomes.append(outcome)
-        self._hooks.finished(outcome)
+        step.end_on_endpoint(entry, move, outcome)
 
-    def _cancel(self, request_id: str, reason: str, step: _Step) -> None:
+    def _cancel(self, request_id: str, reason: str, step: Step) -> None:
         entry = self.ledger.get(request_id)
         if entry is None or entry.aborting:
             return  # it ended by itself while the news was on its way
@@ -307,31 +289,16 @@ class Scheduler:
             return
         if entry.state is State.QUEUED:
             self._queues[entry.endpoint].remove(entry)
-        self._end(entry, Move.FAIL, Disposition.FAILED, reason, "cancelled", step)
+        step.end(entry, Move.FAIL, reason, "cancelled")
 
-    def _end(
-        self, entry: Entry, move: Move, disposition: Disposition, reason: str, code: str, step: _Step
-    ) -> None:
-        """A request ends without having run."""
-        self.ledger.move(entry, move)
-        outcome = Outcome(entry.request.id, "", disposition, reason)
-        step.commands.append(Finish(outcome, code))
-        self._hooks.finished(outcome)
-
-    def _fail(self, entry: Entry, policy: str, error: Exception, step: _Step) -> None:
-        """A policy raised; what it said goes to the hook, since it may hold a prompt."""
-        self._hooks.policy_raised(policy, error)
-        reason = f"policy {policy} raised {type(error).__name__}"
-        self._end(entry, Move.FAIL, Disposition.FAILED, reason, "internal_error", step)
-
-    def _change_capacity(self, column: int, max_concurrent: int, healthy: bool, step: _Step) -> None:
+    def _change_capacity(self, column: int, max_concurrent: int, healthy: bool, step: Step) -> None:
         queue = self._queues[column]
         queue.set_capacity(max_concurrent, healthy=healthy)
         step.changed.add(column)
         if not healthy:
             self._move_elsewhere(queue.drain(), step)
 
-    def _move_elsewhere(self, entries: Sequence[Entry], step: _Step) -> None:
+    def _move_elsewhere(self, entries: Sequence[Entry], step: Step) -> None:
         """New decisions, from the predictions that were made once, for those whose endpoint went down."""
         for entry in entries:
             entry.endpoint = UNASSIGNED
@@ -345,14 +312,3 @@ class Scheduler:
 
 def _bypassed(entry: Entry) -> bool:
     return entry.decision is not None and entry.decision.table.bypassed
-
-
-@dataclass(slots=True)
-class _Step:
-    """What one call of `step` gathers."""
-
-    now: float
-    commands: list[Command] = field(default_factory=list)
-    arrived: list[Entry] = field(default_factory=list)
-    outcomes: list[Outcome] = field(default_factory=list)
-    changed: set[int] = field(default_factory=set)

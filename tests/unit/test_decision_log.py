@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 import sqlite3
@@ -14,6 +15,7 @@ import pytest
 
 from pointsman.errors import DataError
 from pointsman.store.decision_log import DecisionLog, read_decisions, read_outcomes
+from pointsman.store.rows import SCHEMA, VERSION
 from pointsman.types import (
     Admission,
     CostTable,
@@ -248,3 +250,8 @@ def test_a_full_disk_loses_entries_visibly_and_the_caller_goes_on(tmp_path: Path
     assert kept[0] == "first"
     assert len(kept) + int(done.stdout) == 5001
     assert int(done.stdout) > 0
+
+
+def test_the_columns_belong_to_the_version() -> None:
+    """Whoever adds a field to `Outcome` raises `VERSION`: files of the old shape must be told apart."""
+    assert (VERSION, hashlib.sha256(SCHEMA.encode()).hexdigest()[:12]) == (1, "e78946d4c442")
