@@ -21,6 +21,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +29,8 @@ from pointsman.errors import BadRequest, MissingError
 
 Cell = str | float | int | bool | None
 RESULTS: Final = Path("bench") / "results"
+MAX_WIDTH: Final = 1000
+"""A table is never folded below this: a wide one is read by scrolling, not letter by letter."""
 
 
 def bench_parser(description: str, *, seed: int = 1) -> argparse.ArgumentParser:
@@ -76,15 +79,17 @@ def write_results(
 
 
 def print_rows(rows: Sequence[Mapping[str, Cell]], *, title: str) -> None:
-    """Print rows as a table; numbers to four significant digits."""
+    """Print rows as a table, as wide as it is; numbers to four significant digits."""
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
     for column in columns:
         numeric = all(isinstance(row.get(column), int | float) for row in rows if row.get(column) is not None)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         table.add_row(*(_shown(row.get(column)) for column in columns))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    console = Console(width=MAX_WIDTH)
+    console.width = console.measure(table).maximum
+    console.print(table)
 
 
 def commit() -> str:
