@@ -2,6 +2,5 @@
 
 from pointsman.live.driver import LiveDriver
 from pointsman.live.handle import Handle
-from pointsman.live.parts import DecisionSink
 
-__all__ = ["DecisionSink", "Handle", "LiveDriver"]
+__all__ = ["Handle", "LiveDriver"]

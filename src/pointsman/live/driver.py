@@ -51,10 +51,11 @@ from pointsman.events import (
 from pointsman.learn.base import Learner
 from pointsman.live.handle import Handle
 from pointsman.live.metering import EnergyShares
-from pointsman.live.parts import DecisionSink, Parts
+from pointsman.live.parts import Parts
 from pointsman.live.run import answered, failed, failure, run_on_engine
 from pointsman.predict.base import Predictor
 from pointsman.scheduler import Scheduler
+from pointsman.store.base import DecisionSink
 from pointsman.types import Decision, Disposition, EndpointView, Outcome, Request
 
 _log: Final = logging.getLogger(__name__)

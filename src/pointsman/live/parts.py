@@ -5,28 +5,17 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from pointsman.errors import origin
 from pointsman.events import Predict, Predicted, PredictFailed
 from pointsman.learn.base import Learner
 from pointsman.predict.base import Predictor
 from pointsman.predict.check import fault_of
+from pointsman.store.base import DecisionSink
 from pointsman.types import Decision, Outcome, Request
 
 _log: Final = logging.getLogger(__name__)
-
-
-class DecisionSink(Protocol):
-    """Where decisions and outcomes are kept. Called on the event loop, so it must be quick."""
-
-    def record(self, decision: Decision, request: Request) -> None:
-        """A decision was made; a request that was deferred or moved has several."""
-        ...
-
-    def finish(self, outcome: Outcome) -> None:
-        """A request ended."""
-        ...
 
 
 class Parts:
