@@ -170,7 +170,7 @@ speed: 1
         ("policy: {name: single, model: n}", 4, "policy.model 'n' is no model of this file"),
         ("policy: [weighted]", 4, "a list of 1 is not a map. It takes the keys model, name, seed, weights"),
         ("admission: sometimes", 4, "'sometimes' is not known. Known: always"),
-        ("order: {name: fcsf}", 4, "order.name: 'fcsf' is not known. Did you mean 'fcfs'?"),
+        ("order: {name: fcsf}", 4, "the order 'fcsf' is not known. Did you mean 'fcfs'?"),
         ("server: {max_body_bytes: 10MB}", 4, "'10MB' is not a whole number"),
         ("server: {port: 80.5}", 4, "'80.5' is not a whole number"),
         ("server: {host: ''}", 4, "server.host: '' is no usable text"),
@@ -317,7 +317,7 @@ def test_values_are_taken_as_written(load):
 
 
 def test_a_plugin_may_name_its_policy(load):
-    assert load(f"{VLLM}pointsman: {{policy: mine}}\n", policies=("weighted", "mine")).policy.name == "mine"
+    assert load(f"{VLLM}pointsman: {{policy: mine}}\n", plugins={"assign": ("mine",)}).policy.name == "mine"
 
 
 def test_missing_files_are_only_warned_of(load):

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pointsman.config import Config, EndpointConfig, FleetModelConfig, MeterConfig, TimeoutsConfig
+from pointsman.build.plugins import plugin
+from pointsman.config import METERS, Config, EndpointConfig, FleetModelConfig, MeterConfig, TimeoutsConfig
 from pointsman.engines.base import Engine, Timeouts
 from pointsman.engines.fleet import Fleet
 from pointsman.engines.fleet_model import FleetEndpoint, FleetModel, pulled_model
@@ -52,12 +53,17 @@ def engines_of(config: Config, running: Iterable[FleetEndpoint]) -> dict[str, En
     """One engine an endpoint; `running` are the fleet's addresses."""
     engines: dict[str, Engine] = {
         model.name: OpenAIEngine(
-            model.name, f"{model.base_url}/v1", model.name, timeouts=timeouts_of(config.timeouts)
+            model.name,
+            f"{model.base_url}/v1",
+            model.name,
+            timeouts=timeouts_of(config.timeouts),
+            llama_cpp=True,
         )
         for model in running
     }
     for made in config.endpoints:
-        engines[made.endpoint.name] = _hosted_engine(made)
+        own = made.engine == "openai"
+        engines[made.endpoint.name] = _hosted_engine(made) if own else plugin("engine", made.engine)(made)
     return engines
 
 
@@ -96,7 +102,9 @@ def meters_of(config: Config, running: Sequence[FleetEndpoint]) -> dict[str, Met
             )
             for model in running
         }
-    return dict.fromkeys((model.name for model in running), _machine_meter(made))
+    pids = [model.pid for model in running]
+    meter = _machine_meter(made) if made.kind in METERS else plugin("meter", made.kind)(made, pids)
+    return dict.fromkeys((model.name for model in running), meter)
 
 
 def _machine_meter(made: MeterConfig) -> Meter:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from importlib.metadata import entry_points
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import cast
 
 from pointsman.admit.always import AlwaysAdmit
 from pointsman.admit.base import AdmitPolicy
 from pointsman.assign.base import AssignPolicy
 from pointsman.assign.baselines import CheapestAssign, RandomAssign, SingleAssign
 from pointsman.assign.weighted import WeightedAssign
+from pointsman.build.plugins import plugin
 from pointsman.build.source import endpoints_of
 from pointsman.config import Config
 from pointsman.decide import Decider
@@ -38,18 +38,7 @@ def assign_policy_of(config: Config, endpoints: Sequence[Endpoint]) -> AssignPol
                     remedy=f"Name one of {', '.join(endpoint.name for endpoint in endpoints)}",
                 )
             return SingleAssign(named[0])
-    return cast(AssignPolicy, _plugin("pointsman.assign", made.name)(made, endpoints))
-
-
-def _plugin(group: str, name: str) -> Callable[..., Any]:
-    """What a package declares under an entry point. Raises: ConfigError."""
-    found = {entry.name: entry for entry in entry_points(group=group)}
-    if name not in found:
-        raise ConfigError(
-            f"no policy is called {name!r}",
-            remedy=f"Plugins of {group}: {', '.join(found) or 'none installed'}",
-        )
-    return cast(Callable[..., Any], found[name].load())
+    return cast(AssignPolicy, plugin("assign", made.name)(made, endpoints))
 
 
 def admit_policy_of(config: Config) -> AdmitPolicy:
@@ -57,7 +46,7 @@ def admit_policy_of(config: Config) -> AdmitPolicy:
     made = config.admission
     if made.name == AlwaysAdmit.name:
         return AlwaysAdmit()
-    return cast(AdmitPolicy, _plugin("pointsman.admit", made.name)(made))
+    return cast(AdmitPolicy, plugin("admit", made.name)(made))
 
 
 def order_policy_of(config: Config) -> OrderPolicy:
@@ -65,7 +54,7 @@ def order_policy_of(config: Config) -> OrderPolicy:
     made = config.order
     if made.name == FirstComeFirstServed.name:
         return FirstComeFirstServed()
-    return cast(OrderPolicy, _plugin("pointsman.order", made.name)(made))
+    return cast(OrderPolicy, plugin("order", made.name)(made))
 
 
 def decider_of(config: Config) -> Decider:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
+from pointsman.build.plugins import plugin
 from pointsman.build.source import endpoints_of, shipped
 from pointsman.clock import Clock
 from pointsman.config import Config
@@ -55,9 +56,11 @@ def artifact_of(config: Config) -> FitArtifact | None:
 
 
 def predictor_of(config: Config, clock: Clock) -> tuple[ProfilePredictor, Predictor]:
-    """The predictor by profiles, and the one to ask: the same, with the grid's hours if there are any."""
+    """The predictor by profiles, and the one to ask: the same, with the grid's hours, or a plugin."""
     endpoints = endpoints_of(config)
     inner = ProfilePredictor(endpoints, artifact_of(config))
+    if config.predictor.name != inner.name:
+        return inner, cast(Predictor, plugin("predict", config.predictor.name)(config, endpoints))
     grid = config.energy.grid_gco2e_per_kwh
     if grid is None:
         return inner, inner

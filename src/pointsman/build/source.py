@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import os
-from importlib.metadata import entry_points
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from pointsman.config import POLICIES, Config, FleetModelConfig, load_config
+from pointsman.build.plugins import plugin_names
+from pointsman.config import Config, FleetModelConfig, load_config
 from pointsman.types import Capabilities, Endpoint
 
 
 def read_config(path: Path | None) -> Config:
     """The configuration at `path`, or the shipped one: the embedded fleet. Raises: ConfigError."""
-    plugins = {entry.name for entry in entry_points(group="pointsman.assign")}
     if path is not None:
-        return load_config(path, os.environ, policies=(*POLICIES, *plugins))
+        return load_config(path, os.environ, plugins=plugin_names())
     with as_file(files("pointsman.data") / "fleet.yaml") as shipped:
         return load_config(shipped, os.environ)
 

@@ -8,11 +8,11 @@
 `load` joins them; `show` writes them out. `problem` and `secret` are used by all.
 """
 
-from pointsman.config.energy import EnergyConfig, MeterConfig
+from pointsman.config.energy import METERS, EnergyConfig, MeterConfig
 from pointsman.config.load import load_config
 from pointsman.config.problem import ConfigProblems, Problem
 from pointsman.config.schema import (
-    POLICIES,
+    NAMED_PARTS,
     AdmissionConfig,
     Config,
     EndpointConfig,
@@ -21,6 +21,7 @@ from pointsman.config.schema import (
     LogConfig,
     OrderConfig,
     PolicyConfig,
+    PredictorConfig,
     ServerConfig,
     Settings,
     TimeoutsConfig,
@@ -29,7 +30,8 @@ from pointsman.config.secret import Secret, mask_text, mask_url
 from pointsman.config.show import render_config
 
 __all__ = [
-    "POLICIES",
+    "METERS",
+    "NAMED_PARTS",
     "AdmissionConfig",
     "Config",
     "ConfigProblems",
@@ -41,6 +43,7 @@ __all__ = [
     "MeterConfig",
     "OrderConfig",
     "PolicyConfig",
+    "PredictorConfig",
     "Problem",
     "Secret",
     "ServerConfig",

@@ -92,6 +92,7 @@ class Info:
         None, _COUNT, "most requests outstanding; else max_parallel_requests, else 4"
     )
     profile: str | None = setting(None, optional(text), "its name in the fit file; null: the endpoint's name")
+    engine: str = setting("openai", text, "what speaks to the server: openai, or a plugin's name")
     supports_logprobs: bool | None = setting(None, optional(flag), "gives log-probabilities; null: yes")
     max_n: int | None = setting(None, _COUNT, "most answers a request may ask for; null: 1")
 

@@ -12,7 +12,7 @@ from pointsman.config.environment import attempt_resolved
 from pointsman.config.models import read_models
 from pointsman.config.parse import attempt, section, unknown_key
 from pointsman.config.problem import ConfigProblems, Problem, closest, listed
-from pointsman.config.schema import POLICIES, Config, Settings, check_settings
+from pointsman.config.schema import NAMED_PARTS, Config, Settings, check_settings
 from pointsman.config.tree import Node, join, read_tree
 
 _OURS: Final = ("model_list", "pointsman")
@@ -20,13 +20,15 @@ _EXTENSION: Final = "x-"
 """Begins a top-level key that nobody reads: a place for anchors."""
 
 
-def load_config(path: Path, env: Mapping[str, str], *, policies: Collection[str] = POLICIES) -> Config:
+def load_config(
+    path: Path, env: Mapping[str, str], *, plugins: Mapping[str, Collection[str]] | None = None
+) -> Config:
     """Read and check a configuration file. Opens nothing else and contacts nobody.
 
     Args:
         path: a YAML file with LiteLLM's `model_list`, our section `pointsman`, or both.
         env: the environment, for `os.environ/NAME`; the file's `environment_variables` fill its gaps.
-        policies: names that `pointsman.policy` may have; a caller adds those of its plugins.
+        plugins: names that plugins add, by stage: `admit`, `assign`, `order`, `predict`, `meter`, `engine`.
 
     Raises: ConfigProblems (a ConfigError) with every problem found, each with file, line, value and remedy.
     """
@@ -35,7 +37,7 @@ def load_config(path: Path, env: Mapping[str, str], *, policies: Collection[str]
     nothing = Node(path, 1, is_null=True)
     parts = dict(root)
     ours = parts.get("pointsman", nothing)
-    problems += _unknown_policy(ours, policies)
+    problems += _unknown_names(ours, plugins or {})
     known = {**_file_env(parts), **{name: value for name, value in env.items() if value.strip()}}
     settings = attempt_resolved(problems, section(Settings, check_settings), ours, known)
     timeouts = (settings or Settings()).timeouts
@@ -67,14 +69,21 @@ def _unknown_sections(root: Node) -> Iterator[Problem]:
                 )
 
 
-def _unknown_policy(ours: Node, policies: Collection[str]) -> Iterator[Problem]:
-    """Asked of the tree, so that it is reported beside other problems."""
-    policy = (ours.entries or {}).get("policy")
-    name = policy if policy is None or policy.entries is None else policy.entries.get("name")
-    if name is not None and name.text is not None and not name.is_null and name.text not in policies:
-        guess = closest(name.text, policies, cutoff=0.6)
-        hint = f"Did you mean {guess!r}? " if guess else ""
-        yield name.problem(f"the policy {name.shown()} is not known", f"{hint}Known: {listed(policies)}")
+def _unknown_names(ours: Node, plugins: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Names of parts that nobody has; asked of the tree, so that they are reported beside other problems."""
+    for named in NAMED_PARTS:
+        node: Node | None = ours
+        for key in named.path:
+            node = (node.entries or {}).get(key) if node is not None else None
+        if node is not None and node.entries is not None:
+            node = node.entries.get(named.key)
+        known = (*named.built_in, *plugins.get(named.stage, ()))
+        if node is not None and node.text is not None and not node.is_null and node.text not in known:
+            guess = closest(node.text, known, cutoff=0.6)
+            hint = f"Did you mean {guess!r}? " if guess else ""
+            yield node.problem(
+                f"the {named.path[-1]} {node.shown()} is not known", f"{hint}Known: {listed(known)}"
+            )
 
 
 def _file_env(parts: Mapping[str, Node]) -> dict[str, str]:

@@ -68,6 +68,7 @@ def _endpoint(entry: Entry, name: str, env: Mapping[str, str], timeouts: Timeout
         timeouts=_timeouts(timeouts, params),
         rpm=params.rpm,
         tpm=params.tpm,
+        engine=info.engine,
         accuracy=info.accuracy,
         accuracy_source=info.accuracy_source,
         tags=info.tags,

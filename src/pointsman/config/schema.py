@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from pointsman.config.energy import EnergyConfig, read_energy
+from pointsman.config.energy import METERS, EnergyConfig, read_energy
 from pointsman.config.parse import (
     flag,
     integer,
@@ -19,7 +19,6 @@ from pointsman.config.parse import (
     many,
     names,
     number,
-    one_of,
     optional,
     path,
     required,
@@ -33,8 +32,29 @@ from pointsman.config.secret import Secret
 from pointsman.config.tree import Node
 from pointsman.types import Endpoint, Slo, Weights
 
-POLICIES: Final = ("cheapest", "random", "single", "weighted")
-"""The policies of this package; plugins add theirs (see `load_config`)."""
+
+@dataclass(frozen=True, slots=True)
+class NamedPart:
+    """A setting that names a part: one of ours, or a plugin's under the entry-point group `pointsman.STAGE`.
+
+    Attributes:
+        path: where it stands in the section `pointsman:`.
+        key: of the name, where the setting is a map.
+    """
+
+    stage: str
+    path: tuple[str, ...]
+    built_in: tuple[str, ...]
+    key: str = "name"
+
+
+NAMED_PARTS: Final = (
+    NamedPart("admit", ("admission",), ("always",)),
+    NamedPart("assign", ("policy",), ("cheapest", "random", "single", "weighted")),
+    NamedPart("order", ("order",), ("fcfs",)),
+    NamedPart("predict", ("predictor",), ("profile",)),
+    NamedPart("meter", ("energy", "meter"), METERS, "kind"),
+)
 
 MAX_SECONDS: Final = 86_400.0
 
@@ -111,14 +131,21 @@ class PolicyConfig:
 class AdmissionConfig:
     """Whether requests run."""
 
-    name: str = setting("always", one_of(("always",)), "always: every request runs")
+    name: str = setting("always", text, "always: every request runs; or a plugin's name")
 
 
 @dataclass(frozen=True, slots=True)
 class OrderConfig:
     """When requests run."""
 
-    name: str = setting("fcfs", one_of(("fcfs",)), "fcfs: first come, first served")
+    name: str = setting("fcfs", text, "fcfs: first come, first served; or a plugin's name")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorConfig:
+    """What is expected of a request. `predictor: mine` is short for `predictor: {name: mine}`."""
+
+    name: str = setting("profile", text, "profile: fitted curves; or a plugin's name")
 
 
 def _check_fleet_model(model: FleetModelConfig, node: Node) -> Iterator[Problem]:
@@ -219,6 +246,9 @@ class Settings:
         AdmissionConfig(), shorthand("name", section(AdmissionConfig)), "whether requests run"
     )
     order: OrderConfig = setting(OrderConfig(), shorthand("name", section(OrderConfig)), "when requests run")
+    predictor: PredictorConfig = setting(
+        PredictorConfig(), shorthand("name", section(PredictorConfig)), "what is expected of a request"
+    )
     service_classes: tuple[Slo, ...] = setting(
         (Slo(),), _service_classes, "classes and their deadlines, by name"
     )
@@ -245,6 +275,7 @@ class EndpointConfig:
         api_key: None where the server asks for none.
         timeouts: the file's, with this endpoint's own.
         rpm, tpm: declared limits a minute; None if none.
+        engine: `openai`, or a plugin's name under the entry-point group `pointsman.engine`.
         accuracy: share of right answers in [0, 1], from `accuracy_source`; None if not declared.
         tags: free tags.
         profile: its name in the fit file; None: the endpoint's name.
@@ -257,6 +288,7 @@ class EndpointConfig:
     timeouts: TimeoutsConfig = field(default_factory=TimeoutsConfig)
     rpm: int | None = None
     tpm: int | None = None
+    engine: str = "openai"
     accuracy: float | None = None
     accuracy_source: str | None = None
     tags: tuple[str, ...] = ()
