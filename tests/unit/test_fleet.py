@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pointsman.build import engines_of, read_config
 from pointsman.engines import processes
 from pointsman.engines.fleet import Fleet, FleetModel
 from pointsman.engines.fleet_launch import available_cores
@@ -21,6 +22,7 @@ from pointsman.engines.fleet_state import FleetState
 from pointsman.engines.llama_server import ServerOptions, parse
 from pointsman.errors import BadRequest, DataError, EngineError, EngineTimeout, MissingError
 from pointsman.testing.tiny_gguf import write_tiny_gguf
+from pointsman.types import Prompt, Request
 
 pytest.importorskip("xllamacpp", reason="the extra `fleet` is not installed")
 
@@ -97,6 +99,21 @@ def test_metrics_and_slots_are_on_and_the_prompt_cache_can_be_refused(tiny, stat
         refused = chat(endpoint, "the same words", id_slot=0, cache_prompt=False)
     assert again["usage"]["prompt_tokens_details"]["cached_tokens"] > 0
     assert refused["usage"]["prompt_tokens_details"]["cached_tokens"] == 0
+
+
+async def test_streams_one_after_another_all_come_to_their_end(tiny, state_dir):
+    """llama.cpp closes the connection after each: the next one must not meet it."""
+    request = Request(
+        "r",
+        Prompt("hi"),
+        stream=True,
+        payload=b'{"messages":[{"role":"user","content":"hi"}],"max_tokens":2,"stream":true}',
+    )
+    with Fleet([FleetModel("mine", tiny, threads=1)], state_dir=state_dir) as fleet:
+        engine = engines_of(read_config(None), fleet.endpoints())["mine"]
+        for _ in range(50):
+            assert [piece async for piece in engine.run(request)][-1].output_tokens == 2
+        await engine.close()
 
 
 def test_a_running_model_is_found_by_another_fleet_and_kept(tiny, state_dir):

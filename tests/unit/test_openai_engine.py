@@ -247,6 +247,29 @@ async def test_a_prompt_may_take_longer_than_the_silence_between_chunks():
     await server.wait_closed()
 
 
+async def test_a_llama_cpp_server_is_asked_to_say_that_it_closes_after_a_stream():
+    """It closes the connection a moment after a stream's end; without a word unless it is asked to."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append((await reader.readuntil(b"\r\n\r\n")).lower())
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nserver: llama.cpp\r\ncontent-type: text/event-stream\r\n"
+            b"connection: close\r\n\r\n" + TEXT + FINISH + DONE
+        )
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    base_url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    learns, knows = OpenAIEngine("e0", base_url, "m"), OpenAIEngine("e1", base_url, "m", llama_cpp=True)
+    for engine in (learns, learns, knows):
+        await run(engine, ask())
+        await engine.close()
+    assert [b"connection: close" in head for head in heads] == [False, True, True]
+    server.close()
+    await server.wait_closed()
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"nope", b"\xff", b'{"stream_options": 5}', b"[" * 100_000])
 def test_a_body_that_can_not_be_sent_on_is_the_callers_fault(body):
     with pytest.raises(BadRequest):

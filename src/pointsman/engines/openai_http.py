@@ -73,6 +73,9 @@ class OpenAIEngine:
         api_key: sent as a bearer token; never logged, and masked in what the endpoint says.
         timeouts: limits on silence.
         headers: further headers to send.
+        llama_cpp: the server is llama.cpp, which closes the connection after a stream, and says so only
+            if it is asked to; otherwise the next request could meet the closing connection. Learned
+            from the first answer where it is not given.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class OpenAIEngine:
         api_key: str | None = None,
         timeouts: Timeouts | None = None,
         headers: Mapping[str, str] | None = None,
+        llama_cpp: bool = False,
     ) -> None:
         self.name = name
         self._urls = {api: base_url.rstrip("/") + path for api, path in _PATHS.items()}
@@ -98,6 +102,7 @@ class OpenAIEngine:
         self._key = (api_key or "").encode()
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
+        self._llama_cpp = llama_cpp
         self._session: aiohttp.ClientSession | None = None
 
     def _open(self) -> aiohttp.ClientSession:
@@ -113,7 +118,7 @@ class OpenAIEngine:
         body, asked = upstream_body(request.payload, self._model, stream=request.stream)
         reader = AnswerReader(time.monotonic(), hide_usage=not asked)
         with self._errors(reader):
-            response = await self._send(self._urls[request.api], body)
+            response = await self._send(self._urls[request.api], body, stream=request.stream)
             async with response:
                 if response.status != _OK:
                     raise await self._rejected(response, reader)
@@ -161,9 +166,12 @@ class OpenAIEngine:
         except Garbage as error:
             raise self._garbage(str(error), reader) from error
 
-    async def _send(self, url: str, body: bytes) -> aiohttp.ClientResponse:
+    async def _send(self, url: str, body: bytes, *, stream: bool) -> aiohttp.ClientResponse:
+        headers = self._headers | {"connection": "close"} if stream and self._llama_cpp else self._headers
         async with asyncio.timeout(min(self._timeouts.first_byte_s, self._timeouts.total_s)):
-            return await self._open().post(url, data=body, headers=self._headers, allow_redirects=False)
+            response = await self._open().post(url, data=body, headers=headers, allow_redirects=False)
+        self._llama_cpp = self._llama_cpp or response.headers.get("server") == "llama.cpp"
+        return response
 
     async def _read(self, response: aiohttp.ClientResponse, reader: AnswerReader) -> bytes:
         """The next bytes, or empty at the end; the limits never span a `yield`."""
