@@ -8,12 +8,12 @@ import pytest
 
 from pointsman.assign.baselines import RandomAssign, SingleAssign
 from pointsman.assign.weighted import WeightedAssign
-from pointsman.build import endpoints_of, meters_of, predictor_of, read_config
+from pointsman.build import endpoints_of, fleet_of, meters_of, predictor_of, read_config
 from pointsman.build.policies import assign_policy_of
 from pointsman.clock import VirtualClock
 from pointsman.config import Config
 from pointsman.engines.fleet_model import FleetEndpoint
-from pointsman.errors import ConfigError
+from pointsman.errors import ConfigError, MissingError
 from pointsman.types import Prompt, Request
 
 TWO = """
@@ -50,6 +50,21 @@ def test_a_fleet_endpoint_declares_what_it_can() -> None:
     assert "on-premises" in endpoint.capabilities.privacy
     assert endpoint.capabilities.context_tokens == 2048
     assert not endpoint.capabilities.tools
+
+
+def test_a_fleet_model_answers_to_its_own_name_whatever_its_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POINTSMAN_CACHE", str(tmp_path))
+    made = config(tmp_path, "pointsman: {fleet: {models: [{name: small, weights: smollm2-135m}]}}", models="")
+    with pytest.raises(MissingError, match="pointsman fleet pull --model smollm2-135m"):
+        fleet_of(made)
+    weights = tmp_path / "weights" / "smollm2-135m.gguf"
+    weights.parent.mkdir()
+    weights.touch()
+    (model,) = fleet_of(made).models
+    assert (model.name, model.path) == ("small", weights)
+    assert model.name == endpoints_of(made)[0].name
 
 
 def test_declared_accuracy_and_price_reach_the_predictions(tmp_path: Path) -> None:

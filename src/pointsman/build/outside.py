@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +36,14 @@ def _fleet_model(model: FleetModelConfig) -> FleetModel:
         return FleetModel(
             model.name, model.path, model.port, model.threads, model.slots, model.context_tokens
         )
-    return pulled_model(
+    pulled = pulled_model(
         model.weights or model.name,
         port=model.port,
         threads=model.threads,
         slots=model.slots,
         context_tokens=model.context_tokens,
     )
+    return replace(pulled, name=model.name)
 
 
 def timeouts_of(made: TimeoutsConfig) -> Timeouts:

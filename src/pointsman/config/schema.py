@@ -30,6 +30,9 @@ from pointsman.config.parse import (
 from pointsman.config.problem import Problem
 from pointsman.config.secret import Secret
 from pointsman.config.tree import Node
+from pointsman.engines.catalogue import lookup
+from pointsman.engines.fleet_model import FleetModel
+from pointsman.errors import BadRequest
 from pointsman.types import Endpoint, Slo, Weights
 
 
@@ -154,6 +157,13 @@ def _check_fleet_model(model: FleetModelConfig, node: Node) -> Iterator[Problem]
         yield node.problem(
             found, "Give one: a name that `pointsman fleet pull` knows, or the path of a GGUF file"
         )
+        return
+    try:
+        if model.weights is not None:
+            lookup(model.weights)
+        FleetModel(model.name, Path(), model.port, model.threads, model.slots, model.context_tokens)
+    except BadRequest as error:
+        yield node.problem(error.message, error.remedy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,11 +175,9 @@ class FleetModelConfig:
         None, optional(text), "weights that `pointsman fleet pull` knows by this name"
     )
     path: Path | None = setting(None, optional(path), "a GGUF file of your own")
-    threads: int | None = setting(
-        None, optional(integer(1, 1024)), "compute threads; null shares the cores evenly"
-    )
-    slots: int = setting(4, integer(1, 1024), "requests it runs at once")
-    context_tokens: int = setting(2048, integer(128, 2**24), "prompt and answer of one request, tokens")
+    threads: int | None = setting(None, optional(integer(1)), "compute threads; null shares the cores evenly")
+    slots: int = setting(4, integer(1), "requests it runs at once")
+    context_tokens: int = setting(2048, integer(1), "prompt and answer of one request, tokens")
     port: int = setting(0, integer(0, 65535), "loopback port; 0 takes any free one")
     accuracy: float | None = setting(None, optional(number(0, 1)), "share of right answers, 0 to 1, if known")
     accuracy_source: str | None = setting(None, optional(text), "where that figure is from")
