@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pointsman.data.profiles import ProfileRow, read_profile, write_profile
+from pointsman.data.tables import column_names
 from pointsman.errors import DataError
 
 ROW = ProfileRow(
@@ -62,3 +63,44 @@ def test_values_that_no_measurement_has_are_named(tmp_path: Path, value: float) 
     pq.write_table(table.set_column(index, "e2e_s", pa.array([value])), path)
     with pytest.raises(DataError, match="row 0, column e2e_s"):
         read_profile(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "said"),
+    [
+        ("input_tokens", ["many"], "column input_tokens: it holds string, not int32"),
+        ("endpoint", [["e"]], "column endpoint: it holds list<"),
+        ("e2e_s", [[0.5]], "column e2e_s: it holds list<"),
+        ("output_tokens", [2.5], "column output_tokens: it holds double, not int32"),
+        ("started_s", pa.nulls(1), "column started_s: a value is missing"),
+        ("endpoint", pa.nulls(1), "column endpoint: a value is missing"),
+        ("prompt_bytes", [-1], "row 0, column prompt_bytes: -1 is no measurement"),
+        ("score", [1.5], "row 0, column score: 1.5 is no measurement"),
+    ],
+)
+def test_columns_of_another_kind_are_named(tmp_path: Path, name: str, values: object, said: str) -> None:
+    path = tmp_path / "run.parquet"
+    write_profile(path, [ROW], {})
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(table.column_names.index(name), name, pa.array(values)), path)
+    with pytest.raises(DataError) as caught:
+        read_profile(path)
+    assert said in str(caught.value)
+
+
+def test_damaged_files_are_data_errors(tmp_path: Path) -> None:
+    path = tmp_path / "run.parquet"
+    write_profile(path, [ROW], {"seed": 1})
+    whole = path.read_bytes()
+    for old, new in (
+        (b"prompt_id", b"prompt\xea\xff\xfe"),
+        (b'{"seed": 1}', b'{"seed": 1['),
+        (b"PAR1", b"PAR2"),
+    ):
+        assert old in whole
+        path.write_bytes(whole.replace(old, new))
+        for read in (read_profile, column_names):
+            if old == b'{"seed": 1}' and read is column_names:
+                continue  # it does not look at the metadata
+            with pytest.raises(DataError, match=r"run\.parquet"):
+                read(path)

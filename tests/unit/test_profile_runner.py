@@ -94,7 +94,7 @@ async def test_every_prompt_is_one_row_with_its_measurements(tmp_path: Path) -> 
     )
     assert row.energy_j is not None
     assert row.energy_j > 0
-    assert [r.repeat_of for r in run.rows if r.repeat_of] == ["p00001", "p00002"]
+    assert sorted(r.repeat_of for r in run.rows if r.repeat_of) == ["p00001", "p00002"]
     assert engine.most_running == 2, "every second block runs two at a time"
 
 

@@ -90,11 +90,7 @@ def column(rows: Sequence[ProfileRow], name: str) -> Floats:
 def write_profile(path: Path, rows: Iterable[ProfileRow], metadata: Mapping[str, Any]) -> None:
     """Write one run; replaces `path` only when the whole file is there."""
     pa, pq = _pyarrow()
-    kinds = {"str": pa.string(), "int": pa.int32(), "float": pa.float64(), "bool": pa.bool_()}
-    schema = pa.schema(
-        [(field.name, kinds[str(field.type).partition(" ")[0]]) for field in fields(ProfileRow)],
-        metadata={_METADATA_KEY: json.dumps(metadata).encode()},
-    )
+    schema = _schema(pa).with_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
     partial = path.with_name(path.name + ".partial")
     pq.write_table(table, partial, compression="zstd")
@@ -110,13 +106,14 @@ def read_profile(path: Path) -> ProfileRun:
     pa, pq = _pyarrow()
     try:
         table = pq.read_table(path)
+        there = frozenset(table.column_names)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist", remedy="Make it with: pointsman profile") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is no parquet file: {error}") from error
     names = [field.name for field in fields(ProfileRow)]
     required = [name for name in names if name not in _OPTIONAL]
-    missing = sorted(set(required) - set(table.column_names))
+    missing = sorted(set(required) - there)
     if missing:
         raise DataError(
             f"{path} has no column {', '.join(missing)}",
@@ -124,17 +121,48 @@ def read_profile(path: Path) -> ProfileRun:
         )
     if table.num_rows == 0:
         raise DataError(f"{path} has no rows", remedy="Run pointsman profile again; it resumes")
-    present = [name for name in names if name in table.column_names]
-    rows = tuple(ProfileRow(**record) for record in table.select(present).to_pylist())
+    present = [name for name in names if name in there]
+    rows = tuple(ProfileRow(**record) for record in _typed(pa, path, table.select(present)).to_pylist())
     _check(path, rows)
     raw = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
-    return ProfileRun(rows, json.loads(raw))
+    try:
+        return ProfileRun(rows, json.loads(raw))
+    except ValueError as error:
+        raise DataError(f"{path} has damaged metadata: {error}", remedy="Measure it again") from error
+
+
+def _schema(pa: Any) -> Any:
+    """The columns of `ProfileRow`; those that may be None are nullable."""
+    kinds = {"str": pa.string(), "int": pa.int32(), "float": pa.float64(), "bool": pa.bool_()}
+    columns = [(field.name, *str(field.type).partition(" ")[::2]) for field in fields(ProfileRow)]
+    return pa.schema([pa.field(name, kinds[kind], nullable=bool(rest)) for name, kind, rest in columns])
+
+
+def _typed(pa: Any, path: Path, table: Any) -> Any:
+    """The table with a profile's types; whole numbers may be stored as others that hold the same."""
+    columns = []
+    for name, wanted in ((name, _schema(pa).field(name)) for name in table.column_names):
+        try:
+            columns.append(table[name].cast(wanted.type))
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{path}, column {name}: it holds {table[name].type}, not {wanted.type}",
+                remedy="Measure it again with: pointsman profile",
+            ) from error
+        if table[name].null_count and not wanted.nullable:
+            raise DataError(f"{path}, column {name}: a value is missing", remedy="Remove the row")
+    return pa.table(columns, names=table.column_names)
 
 
 _OPTIONAL: Final = frozenset(
     ("repeat_of", "cached_tokens", "finish_reason", "ttft_s", "tpot_s", "energy_modelled", "meter", "score", "answer", "error")
 )  # fmt: skip
 _NON_NEGATIVE: Final = (
+    "max_tokens",
+    "prompt_bytes",
+    "started_unix_s",
+    "started_s",
+    "score",
     "input_tokens",
     "output_tokens",
     "e2e_s",
@@ -149,7 +177,8 @@ def _check(path: Path, rows: Sequence[ProfileRow]) -> None:
     for index, row in enumerate(rows):
         for name in _NON_NEGATIVE:
             value = getattr(row, name)
-            if value is not None and not (np.isfinite(value) and value >= 0):
+            most = 1.0 if name == "score" else np.inf
+            if value is not None and not (np.isfinite(value) and 0 <= value <= most):
                 raise DataError(
                     f"{path}, row {index}, column {name}: {value} is no measurement",
                     remedy="Remove the row, or measure it again",

@@ -21,10 +21,11 @@ def read_columns(path: Path, *, texts: Sequence[str], numbers: Sequence[str]) ->
     pa, pq = _pyarrow()
     try:
         table = pq.read_table(path)
-    except (pa.ArrowInvalid, OSError) as error:
+        there = frozenset(table.column_names)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is no parquet file: {error}") from error
     wanted = [*texts, *numbers]
-    missing = [name for name in wanted if name not in table.column_names]
+    missing = [name for name in wanted if name not in there]
     if missing:
         raise DataError(
             f"{path} has no column {', '.join(missing)}", remedy=f"It needs the columns {', '.join(wanted)}"
@@ -52,7 +53,7 @@ def column_names(path: Path) -> frozenset[str]:
         return frozenset(pq.read_schema(path).names)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist", remedy="Check the path") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is no parquet file: {error}") from error
 
 
