@@ -1,0 +1,61 @@
+"""The words of Pointsman as types: values that never change once made.
+
+A request is described by what predictors may see (`Prompt`) and by what it needs (`Needs`). The
+table of predictions that every policy reads is `CostTable`: arrays of shape (R, E) for R requests
+and E endpoints. A decision is kept as one row of that table with the reasons beside it; words are
+built from it only when asked (`assign/explain.py`).
+"""
+
+from pointsman.types.decision import (
+    EMPTY,
+    UNASSIGNED,
+    Admission,
+    Admit,
+    Assignment,
+    Decision,
+    Disposition,
+    Outcome,
+)
+from pointsman.types.endpoint import Capabilities, Endpoint, EndpointLoad, EndpointView
+from pointsman.types.estimate import Bools, CostTable, Estimate, Floats
+from pointsman.types.request import (
+    AUTO,
+    MAX_WEIGHT,
+    OBJECTIVES,
+    Api,
+    Modality,
+    Needs,
+    Prompt,
+    Request,
+    Slo,
+    Weights,
+)
+
+__all__ = [
+    "AUTO",
+    "EMPTY",
+    "MAX_WEIGHT",
+    "OBJECTIVES",
+    "UNASSIGNED",
+    "Admission",
+    "Admit",
+    "Api",
+    "Assignment",
+    "Bools",
+    "Capabilities",
+    "CostTable",
+    "Decision",
+    "Disposition",
+    "Endpoint",
+    "EndpointLoad",
+    "EndpointView",
+    "Estimate",
+    "Floats",
+    "Modality",
+    "Needs",
+    "Outcome",
+    "Prompt",
+    "Request",
+    "Slo",
+    "Weights",
+]

@@ -1,0 +1,129 @@
+"""What was decided and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.types.estimate import CostTable, Floats
+from pointsman.types.request import Weights
+
+UNASSIGNED: Final = -1
+"""Endpoint index of a request that waits."""
+
+EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+class Admission(StrEnum):
+    """Whether: what becomes of a request before an endpoint is chosen."""
+
+    RUN = "run"
+    SKIP = "skip"
+    DEFER = "defer"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """One admission with its reason; `until_s` is when a deferred request is looked at again."""
+
+    action: Admission
+    reason: str
+    until_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Where: an endpoint for each of R requests.
+
+    Attributes:
+        endpoint_index: shape (R,), -1 where the request waits.
+        score: shape (R, E), lower is better; inf where the pair cannot run.
+        reason: one sentence a request, shown in headers and the log.
+        weights: those used for each request, or empty where the policy uses none.
+    """
+
+    endpoint_index: NDArray[np.int64]
+    score: Floats
+    reason: tuple[str, ...]
+    weights: tuple[Weights, ...] = ()
+
+
+class Disposition(StrEnum):
+    """How a request ended."""
+
+    ANSWERED = "answered"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What really happened when a request ran; None where it was not measured.
+
+    Attributes:
+        input_tokens, output_tokens: from the server's `usage`.
+        cached_tokens: prompt tokens the server did not have to compute.
+        ttft_s: time to first token, from sending; e2e_s: to the last byte.
+        tpot_s: mean time per output token after the first.
+        energy_j: energy of this request, by the meter named in `meter`.
+        energy_modelled: True if it follows from CPU time and stated watts, not from a meter.
+        quality: in [0, 1], when a label is known.
+        running: other requests that ran on the endpoint when this one was sent.
+    """
+
+    request_id: str
+    endpoint: str
+    disposition: Disposition
+    reason: str = ""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    e2e_s: float | None = None
+    queue_s: float | None = None
+    energy_j: float | None = None
+    energy_modelled: bool | None = None
+    meter: str | None = None
+    price_usd: float | None = None
+    quality: float | None = None
+    finish_reason: str | None = None
+    running: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One decision, kept as references to arrays: enough to explain it later, cheap to make.
+
+    Attributes:
+        table, index: the predictions it was made from are row `index` of `table`.
+        excluded: endpoint name -> why a hard filter took it out.
+        score: shape (E,), lower is better; None where no policy scored.
+        endpoint: the chosen one, or None.
+        weights: those the policy used, or None where it uses none.
+    """
+
+    request_id: str
+    at_s: float
+    action: Admission
+    reason: str
+    policy: str
+    table: CostTable
+    index: int
+    excluded: Mapping[str, str]
+    score: Floats | None
+    endpoint: str | None
+    weights: Weights | None = None
+
+    @property
+    def predictions(self) -> CostTable:
+        """The predictions of this request, R = 1."""
+        return self.table.row(self.index)
