@@ -6,6 +6,7 @@
     |   `-- NoEligibleEndpoint               no endpoint has what the request needs
     |-- ConfigError                      3   the configuration file: names file, line, value, remedy
     |-- DataError                        4   a table or an artifact: missing column, NaN, too few rows
+    |   `-- NotFittable                      nothing is broken, but no cost curve follows from the file
     |-- MissingError                     5   an extra, a weight package or a program is not installed
     |-- EngineError                      6   an endpoint
     |   |-- EngineUnreachable                refused, no route, name unknown
@@ -83,6 +84,12 @@ class DataError(PointsmanError):
     http_status = 400
     error_type = "invalid_request_error"
     default_code = "data_error"
+
+
+class NotFittable(DataError):
+    """A file that may be whole, but holds nothing a cost curve can be fitted to; the message says why."""
+
+    default_code = "not_fittable"
 
 
 class MissingError(PointsmanError):

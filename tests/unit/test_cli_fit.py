@@ -13,7 +13,8 @@ from pointsman.data.profiles import ProfileRow, write_profile
 from pointsman.predict.artifact import FitArtifact
 from pointsman.testing.profiles import made_rows
 
-pytest.importorskip("pyarrow")
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 app = typer.Typer(cls=ErrorGroup)
 app.command()(fit)
 app.callback()(lambda: None)
@@ -105,3 +106,71 @@ def test_one_row_is_too_few(tmp_path: Path) -> None:
     code, text = run(path)
     assert code == 4
     assert "1 row(s) can't determine a cost model; at least 5 are needed" in text
+
+
+@pytest.fixture
+def unusable(tmp_path: Path) -> list[Path]:
+    table, notes = tmp_path / "speeds.parquet", tmp_path / "README.md"
+    pq.write_table(pa.table({"speed": [1.0]}), table)
+    notes.write_text("about the files beside it")
+    return [table, notes]
+
+
+def test_files_without_curves_are_named_and_the_others_fitted(
+    profile: Path, unusable: list[Path], tmp_path: Path
+) -> None:
+    out, alone = tmp_path / "fit.json", tmp_path / "alone.json"
+    code, text = run(*unusable, profile, "--out", out)
+    assert code == 0, text
+    assert f"warning: left out: {unusable[0]} is no profile: its columns are speed" in text
+    assert f"warning: left out: {unusable[1]} is neither a parquet file nor a folder" in text
+    assert run(profile, "--out", alone)[0] == 0
+    assert out.read_bytes() == alone.read_bytes()
+
+
+def test_only_files_without_curves_is_an_error_that_names_each(unusable: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "fit.json"
+    code, text = run(*unusable, "--out", out)
+    assert code == 4
+    assert all(str(path) in text for path in unusable)
+    assert "warning" not in text
+    assert not out.exists()
+
+
+def test_a_missing_file_is_never_passed_over(profile: Path, tmp_path: Path) -> None:
+    code, text = run(profile, tmp_path / "typo.txt", "--out", tmp_path / "fit.json")
+    assert (code, "typo.txt does not exist" in text) == (4, True), text
+
+
+def test_energy_that_was_not_measured_is_not_shown_as_fitted(tmp_path: Path) -> None:
+    path, out = tmp_path / "calls.parquet", tmp_path / "fit.json"
+    seconds = np.random.default_rng(1).uniform(1, 2, 40)
+    columns = {
+        "provider": ["p"] * 40, "model": ["m"] * 40, "error_code": pa.nulls(40, pa.string()),
+        "inter_token_latency_s": seconds / 150, "latency_s": seconds,
+        "input_tokens": [550] * 40, "output_tokens": [150, 151] * 20,
+    }  # fmt: skip
+    pq.write_table(pa.table(columns), path)
+    code, text = run(path, "--out", out)
+    assert code == 0, text
+    assert "m, p: 40 rows of calls.parquet, energy not measured" in text
+    assert text.count("not measured: default") == 4
+    assert "not identifiable from these rows: 0" in text
+    assert "energy, J  " in text
+    assert not any(line.startswith("energy, J") for line in text.splitlines())
+    assert FitArtifact.read(out).profiles[0].provenance.meter == ""
+    code, text = run(path, "--model", "ols", "--csv", tmp_path / "c", "--out", out)
+    assert (code, "the energy of m, p was not measured" in text) == (4, True), text
+
+
+@pytest.mark.data
+def test_all_shared_profiles_at_once(shared_data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fit.json"
+    code, text = run(*sorted((shared_data / "profiles").glob("*")), "--out", out)
+    assert code == 0, text
+    assert text.count("warning: left out") == 2
+    profiles = FitArtifact.read(out).profiles
+    assert len(profiles) == 9 + 3 + 19 + 8 + 37
+    assert {each.provenance.source for each in profiles if each.provenance.meter} == {
+        "energy_inference_runs.parquet", "gpu_energy_small_llms.parquet",
+    }  # fmt: skip

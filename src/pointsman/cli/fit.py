@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pointsman.cli.fit_tables import FitFigures, print_fit, print_imported
-from pointsman.data.fit_sources import FitSource, fingerprint, read_sources
+from pointsman.cli.fit_inputs import fit_source, usable_sources
+from pointsman.cli.fit_tables import print_fit, print_imported
+from pointsman.data.fit_sources import fingerprint
 from pointsman.data.original_layout import read_original_layout, write_original_layout
 from pointsman.errors import BadRequest, DataError
 from pointsman.predict.artifact import FitArtifact
-from pointsman.predict.profile_fit import COST_KINDS, LENGTH_KINDS, fit_profile, fit_series
-from pointsman.report.fit_report import hold_out
+from pointsman.predict.profile_fit import COST_KINDS, LENGTH_KINDS
 
 
 def fit(
@@ -40,7 +40,14 @@ def fit(
     """Fit time, energy, length and accuracy of every endpoint, and report how good the fit is.
 
     Printed for each: coefficients, R2, MAPE and the coverage of 90% intervals, by cross-validation with
-    whole prompts held out. Numbers that follow from a model and not from a meter are marked so.
+    whole prompts held out. Numbers that follow from a model and not from a meter are marked so; where a
+    file has no energy, that is said and the documented default stands for it.
+
+    Of `shared/data/profiles`, energy_inference_runs and gpu_energy_small_llms give time and energy;
+    llmperf_api_latency, splitwise_llama70b_bloom and helm_api_runtimes give time alone. No curve follows
+    from ml_energy_v3 (averages without input lengths) and vidur_layer_kernels (no attention). Among
+    other files such a file is left out with a warning; alone, as a missing or broken file always, it is
+    an error, exit code 4.
 
     For example:
 
@@ -49,6 +56,8 @@ def fit(
         pointsman fit runs/a.parquet runs/b.parquet --model refined
 
         pointsman fit ../shared/data/profiles/energy_inference_runs.parquet --model ols --csv original
+
+        pointsman fit ../shared/data/profiles/*
 
         pointsman fit original/          the folder of model_regression_summary.csv
     """
@@ -65,8 +74,7 @@ def fit(
         artifact = _imported(folders[0])
         print_imported(console, artifact)
     else:
-        sources = [source for path in inputs for source in read_sources(path)]
-        artifact = _fitted(console, sources, inputs, model, length, seed, plots)
+        artifact = _fitted(console, inputs, model, length, seed, plots)
     artifact.write(out)
     if csv is not None:
         regression, accuracy = write_original_layout(artifact, csv)
@@ -81,13 +89,13 @@ def _imported(folder: Path) -> FitArtifact:
 
 def _fitted(
     console: Console,
-    sources: list[FitSource],
     inputs: list[Path],
     model: str,
     length: str,
     seed: int,
     plots: Path | None,
 ) -> FitArtifact:
+    sources, used = usable_sources(inputs)
     twice = [name for name, count in Counter(source.name for source in sources).items() if count > 1]
     if twice or not sources:
         raise DataError(
@@ -96,19 +104,13 @@ def _fitted(
         )
     profiles = []
     for source in sources:
-        if source.natural:
-            profile = fit_profile(
-                source.name, source.rows, source.provenance, cost=model, length=length, seed=seed
-            )
-        else:
-            profile = fit_series(source.name, source.rows, source.provenance, cost=model, seed=seed)
-        held = tuple(hold_out(source.rows, model, length if source.natural else None, seed))
-        print_fit(console, FitFigures(profile, held))
-        if plots is not None:
+        figures = fit_source(source, model, length, seed)
+        print_fit(console, figures)
+        if plots is not None and figures.held:
             from pointsman.report.fit_plots import save_fit_plots
 
-            for path in save_fit_plots(plots, profile, source.rows, held):
+            for path in save_fit_plots(plots, figures.profile, source.rows, figures.held):
                 console.print(f"written: {path}", highlight=False, soft_wrap=True)
-        profiles.append(profile)
+        profiles.append(figures.profile)
     options = (("cost", model), ("length", length), ("seed", str(seed)))
-    return FitArtifact(tuple(profiles), fingerprint(inputs), options)
+    return FitArtifact(tuple(profiles), fingerprint(used), options)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pointsman.predict.artifact import FitArtifact
 from pointsman.predict.length import LinearLength
-from pointsman.predict.model_profile import CostCurve, ModelProfile
+from pointsman.predict.model_profile import DEFAULT_ENERGY, CostCurve, ModelProfile
 from pointsman.report.fit_report import HeldOut, coefficient_rows
 
 _UNITS: Final = {"time_s": "s", "energy_j": "J", "output_tokens": "tokens"}
@@ -19,18 +19,22 @@ _UNITS: Final = {"time_s": "s", "energy_j": "J", "output_tokens": "tokens"}
 
 @dataclass(frozen=True, slots=True)
 class FitFigures:
-    """A fitted profile and its held-out predictions."""
+    """A fitted profile, its held-out predictions and what to know of its rows."""
 
     profile: ModelProfile
     held: Sequence[HeldOut]
+    notes: tuple[str, ...] = ()
 
 
 def print_fit(console: Console, figures: FitFigures) -> None:
     """What was fitted for one endpoint, and how good it is."""
     profile = figures.profile
     console.print(f"\n[bold]{profile.endpoint}[/bold]: {profile.provenance.sentence()}", highlight=False)
+    for note in figures.notes:
+        console.print(note, highlight=False, soft_wrap=True)
     _print_curves(console, profile)
-    _print_figures(console, figures)
+    if figures.held:
+        _print_figures(console, figures)
     _print_priors(console, profile)
 
 
@@ -46,7 +50,7 @@ def print_imported(console: Console, artifact: FitArtifact) -> None:
 def _print_curves(console: Console, profile: ModelProfile) -> None:
     table = _table("coefficients", "time, s", _energy(profile, "energy, J"), "")
     time, energy = profile.time, profile.energy
-    if time.model.terms == energy.model.terms:
+    if energy is not DEFAULT_ENERGY:
         for (term, seconds, remark), (_, joules, _) in zip(
             coefficient_rows(time), coefficient_rows(energy), strict=True
         ):

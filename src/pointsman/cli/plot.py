@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
+from pointsman.cli.fit_inputs import fit_source, usable_sources
 from pointsman.cli.group import ErrorGroup
 from pointsman.cli.preview import (
     AccuracyWeight,
@@ -27,13 +28,11 @@ from pointsman.cli.preview import (
     prompt_request,
     read_prompt,
 )
-from pointsman.data.fit_sources import read_sources
 from pointsman.errors import BadRequest
-from pointsman.predict.profile_fit import COST_KINDS, LENGTH_KINDS, fit_profile, fit_series
+from pointsman.predict.profile_fit import COST_KINDS, LENGTH_KINDS
 from pointsman.report.choice_plots import Choice, plot_pareto, plot_sensitivity
 from pointsman.report.figure import FORMATS, save
 from pointsman.report.fit_plots import save_fit_plots
-from pointsman.report.fit_report import hold_out
 from pointsman.report.region_plot import plot_regions
 from pointsman.types import CostTable, Weights
 
@@ -143,14 +142,12 @@ def fit_pictures(
             f"--model {model} --length {length} can't be used",
             remedy=f"Models: {', '.join(COST_KINDS)}; lengths: {', '.join(LENGTH_KINDS)}",
         )
-    for source in (source for path in inputs for source in read_sources(path)):
-        fitted = (
-            fit_profile(source.name, source.rows, source.provenance, cost=model, length=length, seed=seed)
-            if source.natural
-            else fit_series(source.name, source.rows, source.provenance, cost=model, seed=seed)
-        )
-        held = tuple(hold_out(source.rows, model, length if source.natural else None, seed))
-        for path in save_fit_plots(out, fitted, source.rows, held):
+    for source in usable_sources(inputs)[0]:
+        figures = fit_source(source, model, length, seed)
+        if not figures.held:
+            typer.echo(f"{source.name}: {'; '.join(source.notes)}; no picture")
+            continue
+        for path in save_fit_plots(out, figures.profile, source.rows, figures.held):
             typer.echo(f"written: {path}")
 
 

@@ -29,6 +29,7 @@ from pointsman.predict.artifact import FitArtifact
 from pointsman.predict.cost import OlsCost
 from pointsman.predict.length import LinearLength
 from pointsman.predict.model_profile import (
+    DEFAULT_ENERGY,
     CostCurve,
     LoadFactors,
     ModelProfile,
@@ -144,6 +145,11 @@ def write_original_layout(artifact: FitArtifact, folder: Path) -> tuple[Path, Pa
     lines: list[Sequence[str | float]] = [("model", "target", *_COEFFICIENTS)]
     for profile in artifact.profiles:
         for target, curve in (("runtime", profile.time), ("energy", profile.energy)):
+            if target == "energy" and curve is DEFAULT_ENERGY:
+                raise DataError(
+                    f"the energy of {profile.endpoint} was not measured; this layout needs it",
+                    remedy="Leave out --csv, or the files without energy",
+                )
             if not isinstance(curve.model, OlsCost):
                 raise DataError(
                     f"{profile.endpoint} has a {curve.model.name} model; this layout holds ols only",

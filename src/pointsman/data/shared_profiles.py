@@ -1,4 +1,4 @@
-"""The two measured profiles of others that a cost model can be fitted to, as arrays.
+"""The two profiles of others that have energy, as arrays; those of time alone: `shared_times.py`.
 
 `energy_inference_runs.parquet`: one row a batch of 32, seven models on A100 and V100.
 `gpu_energy_small_llms.parquet`: one row a request, three models on one GPU, in order of time.
@@ -27,7 +27,8 @@ class CostSeries:
 
     Attributes:
         name: model, system and GPUs, as far as the source tells.
-        time_s, energy_j: of a batch or a request.
+        time_s, energy_j: of a batch or a request; energy is NaN where it was not measured.
+        notes: what was left out, and what the rows can't tell; for the reader of a report.
     """
 
     name: str
@@ -35,6 +36,7 @@ class CostSeries:
     output_tokens: Floats
     time_s: Floats
     energy_j: Floats
+    notes: tuple[str, ...] = ()
 
     def cells(self) -> NDArray[np.int64]:
         """A number for each different (input, output) pair, shape (N,)."""

@@ -12,8 +12,12 @@ from numpy.typing import NDArray
 from pointsman.errors import DataError, MissingError
 
 
-def read_columns(path: Path, *, texts: Sequence[str], numbers: Sequence[str]) -> dict[str, NDArray[Any]]:
+def read_columns(
+    path: Path, *, texts: Sequence[str], numbers: Sequence[str], optional: Sequence[str] = ()
+) -> dict[str, NDArray[Any]]:
     """Read named columns, shape (N,) each; N at least 1.
+
+    A missing text is "". The `optional` ones of `numbers` are NaN where missing.
 
     Raises: MissingError without pyarrow. DataError where the file can't be read, lacks a column, has no
     rows, or a number is missing, not finite or negative; it names file, column, row and value.
@@ -32,10 +36,15 @@ def read_columns(path: Path, *, texts: Sequence[str], numbers: Sequence[str]) ->
         )
     if table.num_rows == 0:
         raise DataError(f"{path} has no rows")
-    columns: dict[str, NDArray[Any]] = {name: np.array(table[name].to_pylist(), dtype=str) for name in texts}
+    columns: dict[str, NDArray[Any]] = {
+        name: np.array(["" if text is None else text for text in table[name].to_pylist()], dtype=str)
+        for name in texts
+    }
     for name in numbers:
         column = table[name].cast(pa.float64()).to_numpy()
         good = np.isfinite(column) & (column >= 0)
+        if name in optional:
+            good |= np.isnan(column)
         if not good.all():
             row = int(np.argmin(good))
             raise DataError(

@@ -91,20 +91,30 @@ def fit_series(
     *,
     cost: str = "shape",
     seed: int = 1,
+    computed: bool = False,
 ) -> ModelProfile:
     """Fit time and energy alone, where lengths were forced and answers not judged.
 
-    Tokens, length and quality keep their documented defaults. Raises as `fit_profile`.
+    Tokens, length and quality keep their documented defaults, and so does energy where none was
+    measured. `computed` rows, points of another's curve, count as no measurement and give no interval.
+    Raises as `fit_profile`.
     """
     _check_kinds(cost, "linear")
+    metered = np.isfinite(rows.energy_j)
+
+    def curve(part: ProfileRows, values: Floats, *, grows: bool) -> CostCurve:
+        if computed:
+            return fit_curve(cost, part, values, grows=grows)
+        return fit_cost(cost, None, part, values, grows=grows, seed=seed)
+
     return ModelProfile(
         name,
         TokenCount(),
         LinearLength(),
-        fit_cost(cost, None, rows, rows.time_s, grows=True, seed=seed),
-        fit_cost(cost, None, rows, rows.energy_j, grows=False, seed=seed),
+        curve(rows, rows.time_s, grows=True),
+        curve(rows.take(metered), rows.energy_j[metered], grows=False) if metered.any() else DEFAULT_ENERGY,
         {"": QualityPrior()},
-        replace(provenance, rows=len(rows)),
+        replace(provenance, rows=0 if computed else len(rows)),
     )
 
 
