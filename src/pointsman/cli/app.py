@@ -2,36 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
+from typer.main import get_group
 
 from pointsman import __version__
-from pointsman.cli import config, fleet, plot
-from pointsman.cli.demo import demo
-from pointsman.cli.fit import fit
 from pointsman.cli.group import ErrorGroup
-from pointsman.cli.profile import profile
-from pointsman.cli.profile_shapes import profile_shapes
-from pointsman.cli.route import route
-from pointsman.cli.serve import serve
+
+COMMANDS: Final = {
+    "demo": (
+        "pointsman.cli.demo",
+        "Route real questions with known answers over three real models, under four weightings.",
+    ),
+    "serve": (
+        "pointsman.cli.serve",
+        "Serve an OpenAI-compatible gateway that chooses the model for each request.",
+    ),
+    "route": (
+        "pointsman.cli.route",
+        "Show where a prompt would run: the ranking, every term of every score, what would change it.",
+    ),
+    "profile": (
+        "pointsman.cli.profile",
+        "Run a prompt set on every endpoint and write what was measured: one tidy parquet a run.",
+    ),
+    "profile-shapes": (
+        "pointsman.cli.profile_shapes",
+        "Measure time and energy of known model shapes: 3.8B and two of 7B by default.",
+    ),
+    "fit": (
+        "pointsman.cli.fit",
+        "Fit time, energy, length and accuracy of every endpoint, and report how good the fit is.",
+    ),
+    "fleet": (
+        "pointsman.cli.fleet",
+        "Run real small models on this machine, each speaking OpenAI on 127.0.0.1.",
+    ),
+    "plot": (
+        "pointsman.cli.plot",
+        "Draw choices and fits, as PNG and SVG. Needs matplotlib: `pip install 'pointsman[plot]'`.",
+    ),
+    "config": ("pointsman.cli.config", "Check a configuration file, or show it with every default."),
+}
+"""Each command's module and the first line of its help, so that `--help` need not import the modules."""
+
+
+class CommandGroup(ErrorGroup):
+    """Imports the module of a command when that command is run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """As the base class, with the real command in the place of its stand-in."""
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        return name, stand_in if name is None else load_command(name), rest
+
+
+def load_command(name: str) -> Any:
+    """A command or a group of commands, from its module."""
+    module = import_module(COMMANDS[name][0])
+    if hasattr(module, "app"):
+        return get_group(module.app)
+    alone = typer.Typer(rich_markup_mode="markdown")
+    alone.command(name)(getattr(module, name.replace("-", "_")))
+    return get_group(alone).commands[name]
+
 
 app = typer.Typer(
-    cls=ErrorGroup,
+    cls=CommandGroup,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     help="Decide whether, where and when every LLM query runs. Start with `pointsman demo`.",
 )
-app.command()(demo)
-app.command()(serve)
-app.command()(route)
-app.command()(profile)
-app.command("profile-shapes")(profile_shapes)
-app.command()(fit)
-app.add_typer(fleet.app, name="fleet")
-app.add_typer(plot.app, name="plot")
-app.add_typer(config.app, name="config")
+for _name, (_, _help) in COMMANDS.items():
+    app.command(_name, help=_help)(lambda: None)
 
 
 def _version(asked: bool) -> None:
