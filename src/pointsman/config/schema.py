@@ -239,7 +239,9 @@ class Settings:
         PolicyConfig(), shorthand("name", section(PolicyConfig, _check_policy)), "where requests run"
     )
     fit: Path | None = setting(
-        None, optional(path), "the artifact that `pointsman fit` wrote; null: declared figures"
+        None,
+        optional(path),
+        "the artifact that `pointsman fit` wrote; null: the shipped fit of the embedded fleet",
     )
     fleet: FleetConfig = setting(
         FleetConfig(), section(FleetConfig), "small models that Pointsman runs itself"
