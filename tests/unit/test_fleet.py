@@ -151,7 +151,7 @@ def test_one_that_does_not_load_shows_its_log_and_takes_the_others_down(tiny, st
 
 
 def test_not_ready_in_time_is_an_error_that_leaves_nothing(tiny, state_dir):
-    fleet = Fleet([FleetModel("slow", tiny)], state_dir=state_dir, ready_timeout_s=0.0)
+    fleet = Fleet([FleetModel("slow", tiny)], state_dir=state_dir, ready_timeout_s=1e-9)
     with pytest.raises(EngineTimeout, match="slow was not ready"):
         fleet.up()
     assert FleetState(state_dir).load() == []
@@ -321,6 +321,12 @@ def test_values_out_of_range_are_refused(tiny, changes, text):
 def test_names_must_differ(tiny, state_dir):
     with pytest.raises(BadRequest, match="names repeat: a, a"):
         Fleet([FleetModel("a", tiny), FleetModel("a", tiny)], state_dir=state_dir)
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_wait_that_can_not_be_waited_is_refused(tiny, state_dir, timeout_s):
+    with pytest.raises(BadRequest, match="Choose one above 0, up to 86400"):
+        Fleet([FleetModel("a", tiny)], state_dir=state_dir, ready_timeout_s=timeout_s)
 
 
 @pytest.mark.parametrize("module", ["psutil", "xllamacpp"])

@@ -221,6 +221,17 @@ def test_the_cache_is_where_the_environment_says(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_dir() == tmp_path / ".cache" / "pointsman"
+    monkeypatch.setenv("POINTSMAN_CACHE", "~nobody-of-that-name/cache")
+    with pytest.raises(BadRequest, match="there is no home directory for ~nobody-of-that-name/cache"):
+        cache_dir()
+
+
+def test_a_cache_that_can_not_be_written_is_named_with_the_remedy(wheels, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        BadRequest, match=r"file/weights can't be written: Not a directory\. Set POINTSMAN_CACHE"
+    ):
+        pull(model_of(), tmp_path / "file")
 
 
 def test_a_digest_is_computed_again_when_the_file_or_the_memory_changes(tmp_path):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Fleet", "FleetEndpoint", "FleetModel", "FleetRecord", "pulled_model"]
 
 READY_TIMEOUT_S = 120.0
+MAX_READY_TIMEOUT_S = 86_400.0
 
 
 class Fleet:
@@ -54,6 +55,12 @@ class Fleet:
         names = [model.name for model in models]
         if len(set(names)) < len(names):
             raise BadRequest(f"model names repeat: {', '.join(names)}", remedy="Give each model its own name")
+        if not 0 < ready_timeout_s <= MAX_READY_TIMEOUT_S:
+            raise BadRequest(
+                f"a wait of {ready_timeout_s} s for the fleet can't be used",
+                remedy=f"Choose one above 0, up to {MAX_READY_TIMEOUT_S:.0f}",
+                param="timeout",
+            )
         self.models = tuple(models)
         self._state = FleetState(state_dir or cache_dir() / "fleet")
         self._ready_timeout_s = ready_timeout_s

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from pointsman.engines import packages
 from pointsman.engines.gguf import check_sha256, remember_sha256, sha256_of
 from pointsman.engines.locks import locked
-from pointsman.errors import DataError, MissingError
+from pointsman.errors import BadRequest, DataError, MissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,11 +37,15 @@ CHANGED = (
 
 
 def cache_dir() -> Path:
-    """`$POINTSMAN_CACHE`, else the user's cache directory."""
-    if chosen := os.environ.get("POINTSMAN_CACHE"):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "pointsman"
+    """`$POINTSMAN_CACHE`, else the user's cache directory. Raises BadRequest if nobody knows a home."""
+    chosen, base = os.environ.get("POINTSMAN_CACHE"), os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    folder = Path(chosen) if chosen else Path(base) / "pointsman"
+    try:
+        return folder.expanduser()
+    except RuntimeError as error:
+        raise BadRequest(
+            f"there is no home directory for {folder}", remedy="Set POINTSMAN_CACHE to a folder"
+        ) from error
 
 
 def weights_path(model: CatalogueModel, cache: Path | None = None) -> Path:
