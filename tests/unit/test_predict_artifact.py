@@ -66,6 +66,7 @@ CORRUPTIONS: dict[str, tuple[Callable[[Any], None], str]] = {
     "no profiles": (_set("profiles", value=[]), "one or more endpoints"),
     "null": (_set(*P, "time_s", "floor", value=None), "floor is None"),
     "negative floor": (_set(*P, "time_s", "floor", value=-1.0), "floor is -1.0"),
+    "beyond any float": (_set(*P, "time_s", "floor", value=10**400), "floor is 1000"),
     "text for a number": (_set(*P, "tokens", "per_byte", value="0.2"), "per_byte is '0.2'"),
     "true for a number": (_set(*P, "tokens", "per_byte", value=True), "per_byte is True"),
     "accuracy above 1": (_set(*P, "quality", "", "mean", value=1.2), "mean is 1.2"),
@@ -101,6 +102,8 @@ def test_nan_and_broken_text_are_refused(tmp_path: Path) -> None:
         FitArtifact.from_json(text[:500], "x")
     with pytest.raises(DataError, match="is list, not an object"):
         FitArtifact.from_json("[]", "x")
+    with pytest.raises(DataError, match="is no fit"):
+        FitArtifact.from_json("[" * 100_000, "x")
     (tmp_path / "x").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DataError, match="not UTF-8"):
         FitArtifact.read(tmp_path / "x")

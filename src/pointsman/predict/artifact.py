@@ -71,7 +71,7 @@ class FitArtifact:
         """Parse and check. Raises DataError that names `source`, the place, the value and the remedy."""
         try:
             document: Any = json.loads(text, parse_constant=_refuse_constant)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{source} is no fit: {error}", remedy=REMEDY) from error
         reader = Reader(document, source)
         form = reader.text("format")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from typing import Any, Final, NoReturn
 
@@ -95,7 +96,7 @@ class Reader:
 
     def _number(self, name: str, value: Any, low: float, high: float) -> float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (number and math.isfinite(value) and low <= value <= high):
+        if not (number and abs(value) <= sys.float_info.max and low <= value <= high):
             self._refuse(name, value, f"a number in [{low:g}, {high:g}]")
         return float(value)
 
