@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pointsman.config import Config, ConfigProblems, EndpointConfig, load_config, render_config
+from pointsman.build import decider_of, predictor_of, read_config
+from pointsman.cli.group import ErrorGroup
+from pointsman.clock import RealClock
+from pointsman.config import Config, ConfigProblems, EndpointConfig, render_config
 from pointsman.units import TOKENS_PER_MILLION
 
-app = typer.Typer(help="Check a configuration file, or show it with every default.", no_args_is_help=True)
+app = typer.Typer(
+    cls=ErrorGroup, help="Check a configuration file, or show it with every default.", no_args_is_help=True
+)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The YAML file.")]
 
 
 @app.command()
 def check(file: File) -> None:
-    """Report everything wrong with FILE (exit code 3), or the endpoints that it makes."""
+    """Report everything wrong with FILE (exit code 3), or the endpoints that it makes.
+
+    The fit that it names is read too, if it is there (exit code 4).
+    """
     config = _loaded(file)
+    decider_of(config)
+    if config.fit is None or config.fit.exists():
+        predictor_of(config, RealClock())
     for warning in config.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     for made in config.endpoints:
@@ -36,14 +46,16 @@ def check(file: File) -> None:
 
 
 @app.command()
-def show(file: File) -> None:
+def show(
+    file: Annotated[Path | None, typer.Argument(metavar="FILE", help="The shipped one by default.")] = None,
+) -> None:
     """Print FILE as YAML with every default, credentials masked."""
     print(render_config(_loaded(file)), end="")
 
 
-def _loaded(file: Path) -> Config:
+def _loaded(file: Path | None) -> Config:
     try:
-        return load_config(file, os.environ)
+        return read_config(file)
     except ConfigProblems as error:
         for problem in error.problems:
             print(problem, file=sys.stderr)

@@ -2,24 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any
+import errno
+import os
+from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from pointsman.errors import BadRequest, PointsmanError
 
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+
 
 class ErrorGroup(TyperGroup):
-    """Use as `typer.Typer(cls=ErrorGroup)`; errors that are not Pointsman's pass through."""
+    """Use as `typer.Typer(cls=ErrorGroup)`; errors that are neither Pointsman's nor of a file pass through."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; a PointsmanError ends it with that error's `exit_code`."""
+        """Run the command; a PointsmanError ends it with that error's `exit_code`, as does a refused file."""
         try:
             return super().invoke(ctx)
         except PointsmanError as error:
-            typer.secho(f"error: {error}", fg=typer.colors.RED, err=True)
-            raise typer.Exit(error.exit_code) from error
+            raise _ended(error) from error
+        except OSError as error:
+            if error.filename is None and error.errno not in _FULL:
+                raise  # no file: ours, or a reader of our output that has left
+            raise _ended(_file_refused(error)) from error
+
+
+def _ended(error: PointsmanError) -> typer.Exit:
+    color = False if os.environ.get("NO_COLOR") else None
+    typer.secho(f"error: {error}", fg=typer.colors.RED, err=True, color=color)
+    return typer.Exit(error.exit_code)
+
+
+def _file_refused(error: OSError) -> BadRequest:
+    return BadRequest(
+        f"{error.filename or 'the output'} can't be read or written: {error.strerror}",
+        remedy="Check the path, its permissions and the space on its disk",
+    )
 
 
 def number_list(option: str, text: str, least: int, most: int) -> list[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,7 @@ from pointsman.cli.group import number_list
 from pointsman.cli.profile_table import print_summary
 from pointsman.clock import RealClock
 from pointsman.config import Config
-from pointsman.data.profiles import ProfileRow, read_profile
+from pointsman.data.profiles import ProfileRow, check_parquet, read_profile
 from pointsman.data.scoring import score
 from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.errors import BadRequest
@@ -65,8 +66,9 @@ def profile(
         )
     cycle = tuple(int(n) for n in number_list("--concurrency", concurrency, 1, 256))
     made = read_config(config)
-    with fleet_of(made) as fleet:
-        running = fleet.endpoints() if made.fleet.models else ()
+    check_parquet()
+    with ExitStack() as stack:
+        running = stack.enter_context(fleet_of(made)).endpoints() if made.fleet.models else ()
         asyncio.run(_measure(made, running, out, prompts, repeats, seed, cycle))
     run = read_profile(out)
     print_summary(run)

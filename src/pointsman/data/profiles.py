@@ -87,6 +87,11 @@ def column(rows: Sequence[ProfileRow], name: str) -> Floats:
     return np.array([np.nan if (value := getattr(row, name)) is None else value for row in rows], dtype=float)
 
 
+def check_parquet() -> None:
+    """Raises MissingError where profiles can't be written, before anything is measured."""
+    _pyarrow()
+
+
 def write_profile(path: Path, rows: Iterable[ProfileRow], metadata: Mapping[str, Any]) -> None:
     """Write one run; replaces `path` only when the whole file is there."""
     pa, pq = _pyarrow()
