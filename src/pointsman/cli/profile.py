@@ -28,7 +28,7 @@ from pointsman.config import Config
 from pointsman.data.profiles import ProfileRow, check_parquet, read_profile
 from pointsman.data.scoring import score
 from pointsman.engines.fleet_model import FleetEndpoint
-from pointsman.errors import BadRequest
+from pointsman.errors import BadRequest, EngineError
 from pointsman.profile.machine import machine
 from pointsman.profile.prompts import profile_prompts
 from pointsman.profile.runner import CONCURRENCY_CYCLE, RunOptions, Target, run_profile
@@ -72,6 +72,11 @@ def profile(
         asyncio.run(_measure(made, running, out, prompts, repeats, seed, cycle))
     run = read_profile(out)
     print_summary(run)
+    if not any(run.measured(name) for name in run.endpoints()):
+        raise EngineError(
+            f"no request was answered; the last one: {run.rows[-1].error}",
+            remedy="Correct that and run again: it goes on where it was",
+        )
     typer.echo(f"written: {out}; next: pointsman fit {out} --out fit.json")
 
 

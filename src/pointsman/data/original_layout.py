@@ -173,7 +173,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise DataError(f"{path} can't be read: {error.strerror}") from error
+        raise DataError(
+            f"{path} can't be read: {error.strerror}", remedy="A folder needs model_regression_summary.csv"
+        ) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not UTF-8 text", remedy="Save it as UTF-8 CSV") from error
     try:
@@ -182,7 +184,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
             for row in csv.DictReader(text.splitlines(), strict=True)
         ]
     except csv.Error as error:
-        raise DataError(f"{path} is no CSV: {error}") from error
+        raise DataError(f"{path} is no CSV: {error}", remedy="Save it as CSV with commas") from error
     if not rows:
         raise DataError(f"{path} has no rows", remedy="It needs a header and one row a model")
     return rows
