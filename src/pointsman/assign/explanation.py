@@ -76,6 +76,8 @@ class PredictionChange:
         needed, value = quantity(self.needed, self.unit), quantity(self.value, self.unit)
         if self.objective == "accuracy":
             return f"its accuracy were {self.needed:.3f}, not {self.value:.3f}"
+        if needed == value:
+            return f"its {self.objective} were a trifle lower than {value}"
         return f"its {self.objective} were {1 - self.needed / self.value:.1%} lower ({needed}, not {value})"
 
 

@@ -192,5 +192,5 @@ def _range(low: float, high: float) -> str:
 def _draw(name: str, draw: Callable[[Choice], Figure], choice: Choice, out: Path | None) -> None:
     target = out or Path("plots") / name
     suffix = target.suffix.removeprefix(".")
-    for path in save(draw(choice), target, [suffix] if suffix in FORMATS else FORMATS):
+    for path in save(draw(choice), target, [suffix] if suffix else FORMATS):
         typer.echo(f"written: {path}")

@@ -216,6 +216,8 @@ async def _ask(seen: Preview, alone: Config, running: tuple[FleetEndpoint, ...])
         outcome = handle.outcome
     finally:
         await system.close()
+    if handle.error is not None:
+        raise handle.error
     if outcome is None or outcome.disposition is not Disposition.ANSWERED:
         raise EngineError(f"not answered: {outcome.reason if outcome else 'no outcome'}")
     return outcome, json.loads(body)["choices"][0]["message"]["content"] or ""

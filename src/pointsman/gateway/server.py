@@ -37,7 +37,11 @@ def bind(host: str, port: int) -> socket.socket:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         bound = socket.socket(family, socket.SOCK_STREAM)
     except (OSError, OverflowError) as error:
-        raise BadRequest(f"{host}:{port} is no address to listen on: {error}", param="host") from error
+        raise BadRequest(
+            f"{host}:{port} is no address to listen on: {error}",
+            remedy="Give an address of this machine, such as 127.0.0.1",
+            param="host",
+        ) from error
     try:
         if os.name == "posix":
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
