@@ -13,7 +13,7 @@ from pointsman.metrics.proportion import wilson_interval
 from pointsman.report.comparison import Answered, answer_line, prediction_error, summary_table, write_answers
 
 ROW = Answered(
-    "balanced", "q1", "fact", "small", "score 0.1", 40, 3, 1.0, 2.0, 5.0, 6.0, True, 1.0, "found Oslo"
+    "balanced", "q1", "fact", "small", "score 0.1", 40, 3, 1.0, 2.0, 5.0, 6.0, True, 0.75, 1.0, "found Oslo"
 )
 
 
@@ -35,6 +35,7 @@ def test_the_summary_counts_per_strategy_and_marks_modelled_energy() -> None:
     assert "1/1" in text
     assert "1 / 1" in text
     assert "(modelled)" in text
+    assert "1.5" in text, "two answers of which the predictions promised 0.75 each"
     assert "3.00" in text, "the mean time of 2 s and 4 s"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
@@ -19,6 +20,7 @@ from pointsman.clock import Clock, RealClock
 from pointsman.config import Config
 from pointsman.data.questions import Question, load_questions, sample_questions
 from pointsman.data.scoring import score
+from pointsman.engines.fleet_launch import require_extra
 from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.errors import EngineError
 from pointsman.live import LiveDriver
@@ -37,7 +39,7 @@ WEIGHTINGS: Final[Mapping[str, Weights]] = {
     "accuracy first": Weights(accuracy=0.8, energy=0.1, time=0.1),
     "energy first": Weights(accuracy=0.1, energy=0.8, time=0.1),
     "time first": Weights(accuracy=0.1, energy=0.1, time=0.8),
-    "balanced": Weights(accuracy=1, energy=1, time=1),
+    "balanced": Weights(accuracy=4, energy=1, time=1),  # being right against both costs, 2 to 1
 }
 WARM_UP: Final = 6
 """Prompts a model before the questions: they tell how fast this machine is beside the profiled one."""
@@ -65,8 +67,10 @@ def demo(
 
         pointsman demo --questions 60 --budget-s 1200 --out answers.csv
     """
-    console = Console()
+    # The summary is 88 wide; a pipe has no width of its own.
+    console = Console(width=None if sys.stdout.isatty() else 100)
     config = read_config(None)
+    require_extra()  # before 1.7 GB are pulled for nothing
     pull_models([model.weights for model in config.fleet.models if model.weights])
     console.print("[bold]Starting the fleet[/bold] (llama.cpp, one process a model, on this machine)")
     chosen = sample_questions(load_questions(), 4 if quick else questions, random.Random(seed))  # noqa: S311
@@ -205,6 +209,7 @@ async def _judged(
         predicted_energy_j=float(predictions.energy_j.value[0, column]),
         energy_j=outcome.energy_j,
         energy_modelled=bool(outcome.energy_modelled),
+        expected=float(predictions.quality.value[0, column]),
         correct=verdict.value,
         verdict=verdict.detail,
     )

@@ -40,7 +40,9 @@ def profile(
         Path | None, typer.Option(help="Which endpoints; the embedded fleet by default.")
     ] = None,
     prompts: Annotated[int, typer.Option(min=1, max=1_000_000, help="Different prompts an endpoint.")] = 200,
-    repeats: Annotated[int, typer.Option(min=0, help="Prompts asked again at the end, for drift.")] = 20,
+    repeats: Annotated[
+        int | None, typer.Option(min=0, help="Prompts asked again at the end, for drift; 20 by default.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal prompts.")] = 20261121,
     concurrency: Annotated[
         str, typer.Option(help="Requests outstanding, of one block of 24 prompts after the other.")
@@ -60,6 +62,8 @@ def profile(
 
         pointsman fit fleet.parquet --out fit.json
     """
+    if repeats is None:
+        repeats = min(20, prompts)
     if repeats > prompts:
         raise BadRequest(
             f"--repeats {repeats} is above --prompts {prompts}", remedy="Repeat at most all of them"

@@ -13,6 +13,7 @@ from rich.console import Console
 from pointsman.build import build_gateway, fleet_of, read_config
 from pointsman.cli.fleet import pull_models
 from pointsman.clock import RealClock
+from pointsman.engines.fleet_launch import require_extra
 from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.gateway import server
 
@@ -47,6 +48,7 @@ def serve(
         bound = stack.enter_context(server.bind(host, config.server.port if port is None else port))
         running: Sequence[FleetEndpoint] = ()
         if config.fleet.models:
+            require_extra()  # before weights are pulled for nothing
             pull_models([model.weights for model in config.fleet.models if model.weights])
             with Console(stderr=True).status(f"starting {', '.join(m.name for m in config.fleet.models)}"):
                 running = stack.enter_context(fleet_of(config)).endpoints()

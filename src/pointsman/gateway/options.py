@@ -114,9 +114,11 @@ def _milliseconds(name: bytes, headers: Mapping[bytes, bytes]) -> float | None:
     text = headers.get(name)
     if text is None:
         return None
-    value_ms = _number(text.decode("latin-1"), name.decode())
+    value_ms = _number(text.decode("latin-1"), name.decode(), param=name.decode())
     if not 0 < value_ms < math.inf:
-        raise BadRequest(f"{name.decode()} is {value_ms:g}", remedy="Give milliseconds above 0")
+        raise BadRequest(
+            f"{name.decode()} is {value_ms:g}", remedy="Give milliseconds above 0", param=name.decode()
+        )
     return value_ms / 1000
 
 
@@ -124,15 +126,21 @@ def _pairs(text: str) -> dict[str, float]:
     """`accuracy=0.7,energy=0.2` as a mapping."""
     pairs: dict[str, float] = {}
     for word in text.split(","):
-        name, _, value = word.partition("=")
+        name, equals, value = word.partition("=")
+        if not equals:
+            raise BadRequest(
+                f"{word.strip()[:64]!r} is no weight with its name",
+                remedy="Write accuracy=0.7,energy=0.2,time=0.1",
+                param="weights",
+            )
         pairs[name.strip().lower()] = _number(value, f"the weight {name.strip()[:64]!r}")
     return pairs
 
 
-def _number(text: str, what: str) -> float:
+def _number(text: str, what: str, param: str = "weights") -> float:
     try:
         return float(text)
     except ValueError:
         raise BadRequest(
-            f"{what} is {text.strip()[:64]!r}, which is no number", remedy="Give a number", param="weights"
+            f"{what} is {text.strip()[:64]!r}, which is no number", remedy="Give a number", param=param
         ) from None

@@ -27,6 +27,7 @@ class Answered:
         endpoint: the chosen one; `why` is the decision's reason.
         time_s: measured, from sending to the last byte; `predicted_time_s` is what the choice read.
         energy_j: this answer's; None where no meter sees the endpoint.
+        expected: the predicted probability of being right.
         correct: in [0, 1]; `verdict` says why.
     """
 
@@ -42,6 +43,7 @@ class Answered:
     predicted_energy_j: float
     energy_j: float | None
     energy_modelled: bool
+    expected: float
     correct: float
     verdict: str
 
@@ -72,7 +74,7 @@ def answer_line(made: Answered) -> Text:
     line.append(f"{made.endpoint:<19}", style="bold")
     line.append(f"{_tokens(made):>8} tok {_known(made.time_s):>6} s {_known(made.energy_j):>6} J  ")
     line.append("right" if right else "wrong", style="green" if right else "red")
-    line.append(f"\n  {'':<16}{made.why}", style="dim")
+    line.append(f"\n      {made.why}", style="dim")
     return line
 
 
@@ -82,12 +84,15 @@ def summary_table(rows: Sequence[Answered], endpoints: Sequence[str]) -> Table:
     `endpoints` gives the order of the counts in the column `chose`.
     """
     modelled = " (modelled)" if any(row.energy_modelled for row in rows) else ""
-    caption = f"chose: how often {' / '.join(endpoints)}. right: with its 95% interval. Means per answer; energy{modelled}."
+    caption = (
+        f"chose: how often {' / '.join(endpoints)}\n"
+        f"right: with its 95% interval, and how many the predictions promised; tokens, s, J{modelled}: means"
+    )
     table = Table(
         title="All questions, each strategy", title_justify="left", caption=caption, caption_justify="left"
     )
     table.box = SIMPLE_HEAD
-    for head in ("strategy", "chose", "right", "", "out tokens", "time, s", "energy, J"):
+    for head in ("strategy", "chose", "right", "95%", "expected", "tokens", "s", "J"):
         table.add_column(head, justify="left" if head == "strategy" else "right", no_wrap=True)
     for strategy in dict.fromkeys(row.strategy for row in rows):
         mine = [row for row in rows if row.strategy == strategy]
@@ -99,6 +104,7 @@ def summary_table(rows: Sequence[Answered], endpoints: Sequence[str]) -> Table:
             " / ".join(str(chosen[endpoint]) for endpoint in endpoints),
             f"{right:.0f}/{len(mine)}",
             f"{low:.0%} to {high:.0%}",
+            f"{sum(row.expected for row in mine):.1f}",
             f"{_mean([row.output_tokens for row in mine]):.0f}",
             f"{_mean([row.time_s for row in mine]):.2f}",
             f"{_mean([row.energy_j for row in mine]):.2f}",
