@@ -112,6 +112,15 @@ def test_dominated_endpoints_are_named_with_the_dominator() -> None:
     assert "Pareto-dominated by middle" in explanation.to_text()
 
 
+def test_equals_are_not_called_dominated() -> None:
+    flat = row(2, 2, 2, 2)
+    table = make_table(quality=row(0.5, 0.5, 0.5, 0.4), time_s=flat, energy_j=flat, carbon_g=flat)
+    said = explain(decide(table, Weights(accuracy=1, energy=1))).to_text()
+    assert "equal to small, and of equals the first wins" in said
+    assert "0.500, not 0.500" not in said
+    assert "its accuracy were a trifle above 0.500" in said
+
+
 def test_flips_really_flip() -> None:
     table = make_table()
     explanation = explain(decide(table, BALANCED))

@@ -162,7 +162,9 @@ def _flips(chosen: str | None, table: CostTable, raw: Floats, scored: _Scored) -
             made.append(Flip(name, shown, found.distance, None, predictions, possible))
         else:
             mix = {names[columns[i]]: share for i, share in found.shares.items()}
-            made.append(Flip(name, None, None, _blocked(mix), predictions, possible))
+            equal = all(np.array_equal(costs[i], costs[row]) for i in found.shares)
+            blocked = f"equal to {', '.join(mix)}, and of equals the first wins" if equal else _blocked(mix)
+            made.append(Flip(name, None, None, blocked, predictions, possible))
     return tuple(sorted(made, key=lambda flip: np.inf if flip.distance is None else flip.distance))
 
 

@@ -75,6 +75,8 @@ class PredictionChange:
         """E.g. `its energy were 12% lower (3.1 J, not 3.5 J)`."""
         needed, value = quantity(self.needed, self.unit), quantity(self.value, self.unit)
         if self.objective == "accuracy":
+            if f"{self.needed:.3f}" == f"{self.value:.3f}":
+                return f"its accuracy were a trifle above {self.value:.3f}"
             return f"its accuracy were {self.needed:.3f}, not {self.value:.3f}"
         if needed == value:
             return f"its {self.objective} were a trifle lower than {value}"
