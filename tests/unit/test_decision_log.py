@@ -108,6 +108,7 @@ def test_a_write_that_fails_is_counted_and_the_next_one_works(tmp_path: Path) ->
     log = DecisionLog(path)
     with sqlite3.connect(path) as other:
         other.execute("ALTER TABLE outcomes RENAME TO away")
+    other.close()
     log.finish(OUTCOME)
     assert log.flush()
     assert log.dropped == 1

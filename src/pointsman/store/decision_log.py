@@ -177,19 +177,25 @@ def read_outcomes(path: Path) -> Iterator[Outcome]:
 
 def _connect(path: Path) -> sqlite3.Connection:
     """Open a file and read from it; changes nothing, whatever kind of file it is."""
-    try:
-        connection = sqlite3.connect(path, timeout=10)
-        connection.execute("PRAGMA user_version").fetchone()
-    except sqlite3.Error as error:
-        raise _unusable(path, error) from error
-    return connection
+    return _tried(path, "PRAGMA user_version")
 
 
 def _open(path: Path) -> sqlite3.Connection:
     """Open for writing in batches."""
-    connection = _connect(path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    return _tried(path, "PRAGMA user_version", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
+
+
+def _tried(path: Path, *pragmas: str) -> sqlite3.Connection:
+    """A connection on which these pragmas have run; one that can't run them is closed."""
+    connection: sqlite3.Connection | None = None
+    try:
+        connection = sqlite3.connect(path, timeout=10)
+        for pragma in pragmas:
+            connection.execute(pragma).fetchone()
+    except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
+        raise _unusable(path, error) from error
     return connection
 
 
