@@ -22,10 +22,9 @@ from pointsman.admit.always import AlwaysAdmit
 from pointsman.assign.weighted import WeightedAssign
 from pointsman.events import Arrived, CapacityChanged, Command, Completed, Dispatch, Predicted, Record
 from pointsman.order.fcfs import FirstComeFirstServed
-from pointsman.predict.prior import unknown_prior
 from pointsman.report.bench import Cell, bench_parser, write_results
 from pointsman.scheduler import Scheduler, SchedulerOptions
-from pointsman.testing.fakes import make_endpoints, make_request, make_table
+from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
 from pointsman.types import CostTable, Disposition, Outcome, Weights
 
 N_ENDPOINTS = 10

@@ -28,9 +28,8 @@ from pointsman.gateway import Edge, Gateway, GatewayMetrics
 from pointsman.gateway.server import base_url, bind, check_host, how_to_talk
 from pointsman.live import LiveDriver
 from pointsman.order.fcfs import FirstComeFirstServed
-from pointsman.predict.prior import unknown_prior
 from pointsman.scheduler import Scheduler, SchedulerOptions
-from pointsman.testing.fakes import make_table
+from pointsman.testing.fakes import make_table, unknown_prior
 from pointsman.testing.upstream import SSE, End, Reply, Upstream
 from pointsman.types import Capabilities, CostTable, Endpoint, Slo, Weights
 

@@ -8,11 +8,10 @@ from pointsman.assign.weighted import WeightedAssign
 from pointsman.clock import VirtualClock
 from pointsman.events import Cancelled, CapacityChanged, LoadObserved
 from pointsman.order.fcfs import FirstComeFirstServed
-from pointsman.predict.prior import unknown_prior
 from pointsman.scheduler import Scheduler, SchedulerOptions
 from pointsman.sim.driver import SimOptions, simulate
 from pointsman.sim.service import PredictedService
-from pointsman.testing.fakes import make_endpoints, make_request, make_table
+from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
 from pointsman.testing.recording import Recording, plain
 from pointsman.types import Admission, Admit, CostTable, EndpointLoad, Weights
 

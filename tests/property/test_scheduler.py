@@ -37,9 +37,8 @@ from pointsman.events import (
     Woke,
 )
 from pointsman.order.fcfs import FirstComeFirstServed
-from pointsman.predict.prior import unknown_prior
 from pointsman.scheduler import Scheduler, SchedulerOptions
-from pointsman.testing.fakes import make_endpoints, make_request, make_table
+from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
 from pointsman.testing.recording import Recording
 from pointsman.types import (
     UNASSIGNED,

@@ -12,11 +12,10 @@ import pytest
 from pointsman.admit.always import AlwaysAdmit
 from pointsman.clock import VirtualClock
 from pointsman.order.fcfs import FirstComeFirstServed
-from pointsman.predict.prior import unknown_prior
 from pointsman.scheduler import Scheduler, SchedulerOptions
 from pointsman.sim.driver import SimOptions, simulate
 from pointsman.sim.service import FixedService
-from pointsman.testing.fakes import make_endpoints, make_request
+from pointsman.testing.fakes import make_endpoints, make_request, unknown_prior
 from pointsman.types import Assignment, CostTable, Disposition
 
 N = 20_000

@@ -23,9 +23,8 @@ from pointsman.live.handle import BUFFER_BYTES
 from pointsman.live.metering import EnergyShares
 from pointsman.meters.share import EnergyShare
 from pointsman.order.fcfs import FirstComeFirstServed
-from pointsman.predict.prior import unknown_prior
 from pointsman.scheduler import Scheduler, SchedulerOptions
-from pointsman.testing.fakes import make_endpoints, make_request, make_table
+from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
 from pointsman.types import (
     Admission,
     Admit,

@@ -25,9 +25,8 @@ from pointsman.events import (
 )
 from pointsman.hooks import Hooks
 from pointsman.order.fcfs import FirstComeFirstServed
-from pointsman.predict.prior import unknown_prior
 from pointsman.scheduler import Scheduler, SchedulerOptions
-from pointsman.testing.fakes import make_endpoints, make_request, make_table
+from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
 from pointsman.types import Admission, Admit, Assignment, Disposition, EndpointLoad, Outcome
 
 ENDPOINTS = make_endpoints(2, max_concurrent=1)

@@ -9,12 +9,11 @@ from pointsman.clock import VirtualClock
 from pointsman.errors import BadRequest
 from pointsman.events import Cancelled, CapacityChanged
 from pointsman.order.fcfs import FirstComeFirstServed
-from pointsman.predict.prior import unknown_prior
 from pointsman.scheduler import Scheduler
 from pointsman.sim.driver import SimOptions, simulate
 from pointsman.sim.result import DISPOSITIONS
 from pointsman.sim.service import FixedService, PredictedService
-from pointsman.testing.fakes import make_endpoints, make_request, make_table
+from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
 from pointsman.types import CostTable, Weights
 
 ENDPOINTS = make_endpoints(1, max_concurrent=1)

@@ -8,7 +8,7 @@ Z_95 = 1.959964
 """Two-sided 95% quantile of the normal distribution."""
 
 
-def wilson_interval(successes: float, n: int, z: float = Z_95) -> tuple[float, float]:
+def wilson_interval(successes: float, n: float, z: float = Z_95) -> tuple[float, float]:
     """Wilson's score interval of a share; (0, 1) where n = 0.
 
     Source: Wilson 1927; unlike the normal approximation it never leaves [0, 1].

@@ -10,7 +10,6 @@ step 2 and 3 together hold 90% of the held-out requests
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.errors import BadRequest, DataError
+from pointsman.metrics.proportion import wilson_interval
 from pointsman.predict.base import CostModel
 from pointsman.predict.cost import OlsCost, ShapeCost
 from pointsman.predict.length import LengthModel, LengthRows, LinearLength, TaskMeanLength, predict_length
@@ -205,17 +205,15 @@ def fit_quality(rows: ProfileRows) -> dict[str, QualityPrior]:
         return {"": QualityPrior()}
     score, task = rows.score[judged], rows.task[judged]
     overall = (score.sum() + 0.5) / (len(score) + 1.0)
-    priors = {"": wilson(float(overall), len(score), len(score))}
+    priors = {"": _prior(float(overall), len(score), len(score))}
     for name in np.unique(task):
         own = score[task == name]
         n = len(own) + _QUALITY_ROWS
-        priors[str(name)] = wilson(float((own.sum() + _QUALITY_ROWS * overall) / n), n, len(own))
+        priors[str(name)] = _prior(float((own.sum() + _QUALITY_ROWS * overall) / n), n, len(own))
     return priors
 
 
-def wilson(mean: float, n: float, judged: int) -> QualityPrior:
+def _prior(mean: float, n: float, judged: int) -> QualityPrior:
     """A share with Wilson's 90% interval for `n` answers."""
-    spread = _Z_90**2 / n
-    centre = (mean + spread / 2) / (1 + spread)
-    half = math.sqrt(mean * (1 - mean) * spread + spread**2 / 4) / (1 + spread)
-    return QualityPrior(mean, max(centre - half, 0.0), min(centre + half, 1.0), judged)
+    low, high = wilson_interval(mean * n, n, _Z_90)
+    return QualityPrior(mean, low, high, judged)

@@ -98,13 +98,13 @@ class DecisionLog:
             self._thread.join()
 
     def _put(self, entry: _Entry) -> None:
+        if not self._thread.is_alive():
+            self._turned_away += 1
+            return
         try:
-            if self._thread.is_alive():
-                self._queue.put_nowait(entry)
-                return
+            self._queue.put_nowait(entry)
         except queue.Full:
-            pass  # counted below
-        self._turned_away += 1
+            self._turned_away += 1
 
     def _write_all(self) -> None:
         with closing(_open(self._path)) as connection:
