@@ -1,0 +1,1 @@
+"""The run-or-skip competition: train, predict, score."""

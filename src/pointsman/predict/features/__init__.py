@@ -1,0 +1,1 @@
+"""Features of a prompt, without a network and without a GPU."""

@@ -1,0 +1,1 @@
+"""How likely an answer is right, and how long it is, before a model runs."""
