@@ -1,0 +1,93 @@
+"""A quality model says how likely each endpoint's answer is right, and how long it will be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.predict.features.base import TextEncoder
+from pointsman.types import Estimate, Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Queries:
+    """What a quality model may see of R requests.
+
+    Attributes:
+        texts: the text of the last user turn; may be empty.
+        tasks: what the caller says it is about, "" where the caller would not know.
+    """
+
+    texts: Sequence[str]
+    tasks: Sequence[str]
+    _encodings: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False, compare=False)
+
+    @classmethod
+    def without_task(cls, texts: Sequence[str]) -> Queries:
+        """Texts alone."""
+        return cls(texts, [""] * len(texts))
+
+    @property
+    def n(self) -> int:
+        """R."""
+        return len(self.texts)
+
+    def encoded(self, encoder: TextEncoder) -> NDArray[np.float32]:
+        """The texts as this encoder gives them, shape (R, width); made once, shared by all models."""
+        found = self._encodings.get(encoder.name)
+        if found is None:
+            found = self._encodings[encoder.name] = encoder.encode(self.texts)
+        return found
+
+    def with_encoding(self, encoder: TextEncoder, values: NDArray[np.float32]) -> Queries:
+        """These queries with an encoding that was made before, shape (R, width)."""
+        return Queries(self.texts, self.tasks, self._encodings | {encoder.name: values})
+
+    def take(self, rows: NDArray[np.int64]) -> Queries:
+        """Some of the queries, in that order, with what is encoded of them."""
+        return Queries(
+            [self.texts[row] for row in rows],
+            [self.tasks[row] for row in rows],
+            {name: values[rows] for name, values in self._encodings.items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class QualityForecast:
+    """What is expected of R requests on E endpoints.
+
+    Attributes:
+        quality: arrays of shape (R, E): the probability that the answer is right, or its expected
+            score; the interval is of that expectation, not of a single answer.
+        output_tokens: quantiles of the answer's length at `predict.length.LEVELS`, shape
+            (R, E, QUANTILES), rising, NaN where unknown; None if the model knows no lengths.
+    """
+
+    quality: Estimate
+    output_tokens: Floats | None = None
+
+
+class QualityModel(Protocol):
+    """Forecasts for a batch, over a fixed list of endpoints; kept as arrays and JSON, never as code."""
+
+    @property
+    def name(self) -> str:
+        """`prior`, `knn`, `trained` or `blend`."""
+        ...
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        """The columns of a forecast."""
+        ...
+
+    def forecast(self, queries: Queries) -> QualityForecast:
+        """Changes nothing. A query alone gives what it gives in any batch."""
+        ...
+
+    def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        """The fitted model: arrays, and the rest as JSON can hold it."""
+        ...
