@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 
 from pointsman.errors import DataError
+from pointsman.metrics.columns import check_columns
 from pointsman.types import Floats
 
 RESAMPLES: Final = 1000
@@ -19,7 +20,7 @@ RESAMPLES: Final = 1000
 
 def r2(measured: Floats, predicted: Floats) -> float:
     """1 - squared error over the variance's; 0 is as good as the mean, NaN where measured is constant."""
-    _check(measured, predicted)
+    check_columns(measured, predicted)
     total = float(((measured - measured.mean()) ** 2).sum())
     return 1.0 - float(((measured - predicted) ** 2).sum()) / total if total > 0 else float("nan")
 
@@ -36,7 +37,7 @@ def median_ape(measured: Floats, predicted: Floats) -> float:
 
 def absolute_percentage_errors(measured: Floats, predicted: Floats) -> Floats:
     """|predicted / measured - 1|, shape (N,). Raises DataError where measured is not above 0."""
-    _check(measured, predicted)
+    check_columns(measured, predicted)
     if not (measured > 0).all():
         raise DataError(
             f"relative error needs measured values above 0, not {measured.min()}",
@@ -47,13 +48,13 @@ def absolute_percentage_errors(measured: Floats, predicted: Floats) -> Floats:
 
 def coverage(measured: Floats, low: Floats, high: Floats) -> float:
     """Share of measured values inside their interval, bounds included; NaN bounds hold nothing."""
-    _check(measured, low, high, finite=1)
+    check_columns(measured, low, high, finite=1)
     return float(((measured >= low) & (measured <= high)).mean())
 
 
 def mean_relative_width(low: Floats, high: Floats, predicted: Floats) -> float:
     """Mean of (high - low) / predicted."""
-    _check(low, high, predicted)
+    check_columns(low, high, predicted)
     return float(((high - low) / predicted).mean())
 
 
@@ -73,7 +74,7 @@ def bootstrap(
         level: the share the interval holds.
         resamples: how many draws.
     """
-    _check(*columns)
+    check_columns(*columns)
     if not 0 < level < 1:
         raise DataError(f"a level of {level} can't be used", remedy="Give a number between 0 and 1")
     size = len(columns[0])
@@ -83,12 +84,3 @@ def bootstrap(
         values.append(measure(*(column[rows] for column in columns)))
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def _check(*columns: Floats, finite: int | None = None) -> None:
-    shapes = {column.shape for column in columns}
-    if len(shapes) > 1 or len(next(iter(shapes))) != 1 or not len(columns[0]):
-        raise DataError(f"measures need columns of one length and at least one row, not {sorted(shapes)}")
-    for column in columns[:finite]:
-        if not np.isfinite(column).all():
-            raise DataError("a measure got NaN or infinity", remedy="Leave those rows out")
