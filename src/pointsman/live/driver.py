@@ -1,7 +1,7 @@
 """The asyncio driver: feeds events to `Scheduler.step` in real time and carries out its commands.
 
     submit, engine tasks, timers --> inbox --> step --> commands
-                                                          Predict   inline; its answer goes to the inbox
+                                                          Predict   inline, or in a thread if the predictor is slow
                                                           Wake      a timer of the event loop
                                                           Dispatch  a task that runs the engine
                                                           Abort     cancels that task
@@ -9,9 +9,9 @@
                                                           Learn     to the learner
                                                           Finish    to the caller's handle
 
-Everything happens on one event loop, so there are no locks. Requests that arrive in one turn of the
-loop are predicted and decided as one batch. What a plugin raises (predictor, policy, learner, log,
-meter) is logged and counted in `faults`, and harms no other request.
+Everything but a slow prediction happens on one event loop, so there are no locks. Requests that arrive
+in one turn of the loop are predicted and decided as one batch. What a plugin raises (predictor, policy,
+learner, log, meter) is logged and counted in `faults`, and harms no other request.
 """
 
 from __future__ import annotations
@@ -49,11 +49,12 @@ from pointsman.events import (
     Woke,
 )
 from pointsman.learn.base import Learner
+from pointsman.live.beside import PredictionThread
 from pointsman.live.handle import Handle
 from pointsman.live.metering import EnergyShares
 from pointsman.live.parts import Parts
 from pointsman.live.run import answered, failed, failure, run_on_engine
-from pointsman.predict.base import Predictor
+from pointsman.predict.base import Predictor, is_slow
 from pointsman.scheduler import Scheduler
 from pointsman.store.base import DecisionSink
 from pointsman.types import Decision, Disposition, EndpointView, Outcome, Request
@@ -68,7 +69,8 @@ class LiveDriver:
 
     Args:
         scheduler: decides; nobody else may call its `step`.
-        predictor, learner: called inline, between the turns of the event loop.
+        predictor, learner: called inline, between the turns of the event loop; a slow predictor in a
+            thread (see `live/beside.py`).
         engines: one for each of the scheduler's endpoints, by name; closed by `close`.
         clock: gives `now` to the scheduler.
         log: where decisions and outcomes go.
@@ -104,6 +106,7 @@ class LiveDriver:
         self._inbox: deque[Event] = deque()
         self._turn_asked = False
         self._closing = False
+        self._beside = PredictionThread(self._parts, clock, self._post) if is_slow(predictor) else None
 
     def submit(self, request: Request, *, arrived_s: float | None = None) -> Handle:
         """Take a request in; it goes on at the next turn of the event loop.
@@ -158,6 +161,8 @@ class LiveDriver:
         self._turn()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
+        if self._beside is not None:
+            self._beside.close()
         for engine in self._engines.values():
             await engine.close()
 
@@ -216,6 +221,8 @@ class LiveDriver:
 
     def _carry_out(self, command: Command) -> None:
         match command:
+            case Predict() if self._beside:
+                self._beside.start(command)
             case Predict():
                 self._inbox.append(self._parts.predict(command))
             case Wake(at_s, timer):
@@ -234,7 +241,7 @@ class LiveDriver:
 
     def _set_timer(self, at_s: float, timer: PredictionDue | Deferred) -> None:
         if isinstance(timer, PredictionDue):
-            return  # predictions are made inline, so they are there, or have failed, before this is due
+            return  # inline predictions are there before this is due; a thread watches the time itself
         delay_s = max(0.0, at_s - self._clock.now())
         loop = asyncio.get_running_loop()
         self._timers[timer.request_id] = loop.call_later(delay_s, self._post, Woke(timer))

@@ -25,6 +25,14 @@ class Predictor(Protocol):
         ...
 
 
+def is_slow(predictor: Predictor) -> bool:
+    """Whether a prediction takes milliseconds, so that a driver makes it beside its loop.
+
+    A predictor says so by the attribute `slow`; one that has none is fast.
+    """
+    return bool(getattr(predictor, "slow", False))
+
+
 class CostModel(Protocol):
     """Time or energy of one request from its token counts; the static part of a prediction."""
 
