@@ -130,26 +130,31 @@ class Decider:
         assignment = self.assign.assign(requests, table, mask, view)
         columns = self._columns(assignment, admits, excluded)
         weights = assignment.weights or (None,) * len(requests)
+        policies = assignment.policy or (self.assign.name,) * len(requests)
         score, reasons = assignment.score, assignment.reason
         decided = []
         for row, request in enumerate(requests):
-            admit, column = admits[row], UNASSIGNED
+            admit, column, policy = admits[row], UNASSIGNED, policies[row]
             if admit.action is Admission.RUN:
                 column = columns[row]
                 action = Admission.DEFER if column == UNASSIGNED else Admission.RUN
-                admit = Admit(action, reasons[row])
+                admit = Admit(action, reasons[row], valuation=admit.valuation)
+            else:
+                policy = admit.policy or self.admit.name
             decision = Decision(
                 request.id,
                 now,
                 admit.action,
                 admit.reason,
-                self.assign.name,
+                policy,
                 table,
                 row,
                 excluded[row],
                 score[row],
                 None if column == UNASSIGNED else self._names[column],
                 weights[row],
+                admit.valuation,
+                request.slo.service_class,
             )
             decided.append(Decided(admit, column, decision))
         return decided
@@ -185,6 +190,7 @@ class Decider:
             excluded=excluded,
             score=None,
             endpoint=None,
+            service_class=request.slo.service_class,
         )
         return Decided(admit, UNASSIGNED, decision)
 

@@ -6,6 +6,7 @@ and E endpoints. A decision is kept as one row of that table with the reasons be
 built from it only when asked (`assign/explain.py`).
 """
 
+from pointsman.types.answer import AnswerSignals
 from pointsman.types.decision import (
     EMPTY,
     UNASSIGNED,
@@ -20,6 +21,7 @@ from pointsman.types.endpoint import Capabilities, Endpoint, EndpointLoad, Endpo
 from pointsman.types.estimate import Bools, CostTable, Estimate, Floats
 from pointsman.types.request import (
     AUTO,
+    BATCH,
     MAX_WEIGHT,
     OBJECTIVES,
     Api,
@@ -27,18 +29,22 @@ from pointsman.types.request import (
     Needs,
     Prompt,
     Request,
+    Router,
     Slo,
     Weights,
 )
+from pointsman.types.value import Penalties, RunCost, Valuation, ValueTerms
 
 __all__ = [
     "AUTO",
+    "BATCH",
     "EMPTY",
     "MAX_WEIGHT",
     "OBJECTIVES",
     "UNASSIGNED",
     "Admission",
     "Admit",
+    "AnswerSignals",
     "Api",
     "Assignment",
     "Bools",
@@ -54,8 +60,13 @@ __all__ = [
     "Modality",
     "Needs",
     "Outcome",
+    "Penalties",
     "Prompt",
     "Request",
+    "Router",
+    "RunCost",
     "Slo",
+    "Valuation",
+    "ValueTerms",
     "Weights",
 ]

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pointsman.types.estimate import CostTable, Floats
 from pointsman.types.request import Weights
+from pointsman.types.value import Valuation
 
 UNASSIGNED: Final = -1
 """Endpoint index of a request that waits."""
@@ -31,11 +32,20 @@ class Admission(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Admit:
-    """One admission with its reason; `until_s` is when a deferred request is looked at again."""
+    """One admission.
+
+    Attributes:
+        reason: one sentence, with the numbers that decided.
+        until_s: when a deferred request is looked at again, in the class `BATCH`.
+        valuation: what was weighed; None where nothing was.
+        policy: who said so, where it is not the stage's own policy.
+    """
 
     action: Admission
     reason: str
     until_s: float | None = None
+    valuation: Valuation | None = None
+    policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +57,21 @@ class Assignment:
         score: shape (R, E), lower is better; inf where the pair cannot run.
         reason: one sentence a request, shown in headers and the log.
         weights: those used for each request, or empty where the policy uses none.
+        policy: who chose for each request, or empty where it was the stage's own policy.
     """
 
     endpoint_index: NDArray[np.int64]
     score: Floats
     reason: tuple[str, ...]
-    weights: tuple[Weights, ...] = ()
+    weights: tuple[Weights | None, ...] = ()
+    policy: tuple[str, ...] = ()
 
 
 class Disposition(StrEnum):
-    """How a request ended."""
+    """How a request ended, or a run of it on an endpoint; only runs are `ESCALATED`."""
 
     ANSWERED = "answered"
+    ESCALATED = "escalated"  # it answered, another endpoint was asked all the same
     SKIPPED = "skipped"
     REFUSED = "refused"
     FAILED = "failed"
@@ -104,11 +117,14 @@ class Decision:
     """One decision, kept as references to arrays: enough to explain it later, cheap to make.
 
     Attributes:
+        policy: who decided: the assign policy, or the admit policy where it does not run.
         table, index: the predictions it was made from are row `index` of `table`.
         excluded: endpoint name -> why a hard filter took it out.
         score: shape (E,), lower is better; None where no policy scored.
         endpoint: the chosen one, or None.
         weights: those the policy used, or None where it uses none.
+        valuation: what the admission weighed; None where it weighed nothing.
+        service_class: the one it is served in.
     """
 
     request_id: str
@@ -122,6 +138,8 @@ class Decision:
     score: Floats | None
     endpoint: str | None
     weights: Weights | None = None
+    valuation: Valuation | None = None
+    service_class: str = "default"
 
     @property
     def predictions(self) -> CostTable:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from pointsman.errors import BadRequest
 
 AUTO: Final = "auto"
 """The model name that lets the policy choose."""
+
+BATCH: Final = "batch"
+"""The service class of a request that was put off instead of being skipped."""
 
 MAX_WEIGHT: Final = 1e6
 """The largest weight that can be given, before weights are normalised."""
@@ -114,8 +117,23 @@ class Slo:
 
 
 @dataclass(frozen=True, slots=True)
+class Router:
+    """A policy that the caller chose by a model name, `router-<policy>-<threshold>`."""
+
+    policy: str
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
-    """One query. `payload` is what the engine sends; no stage below the engines reads it."""
+    """One query.
+
+    Attributes:
+        router: replaces the configured admission or choice of endpoint for this request.
+        allow_skip: it may be skipped, or must not be; None leaves that to the configured admission.
+        put_off_s: when its admission first put it off, on the driver's clock; None if it did not.
+        payload: what the engine sends; no stage below the engines reads it.
+    """
 
     id: str
     prompt: Prompt
@@ -128,4 +146,13 @@ class Request:
     tenant: str = "default"
     session: str | None = None
     stream: bool = False
+    router: Router | None = None
+    allow_skip: bool | None = None
+    put_off_s: float | None = None
     payload: Any = field(default=None, compare=False, repr=False)
+
+    def put_off(self, now: float) -> Self:
+        """The same request in the class `BATCH`, put off at `now`; itself if it has been put off before."""
+        if self.put_off_s is not None:
+            return self
+        return replace(self, put_off_s=now, slo=replace(self.slo, service_class=BATCH))
