@@ -104,6 +104,14 @@ class Decider:
             self.try_decide([request], table.row(row), view, now)[0] for row, request in enumerate(requests)
         ]
 
+    def eligible(
+        self, request: Request, table: CostTable, view: Sequence[EndpointView]
+    ) -> tuple[Bools, Mapping[str, str]]:
+        """Which endpoints can take one request (R = 1) now, shape (E,), and why the others can't."""
+        closed = [self.closed(endpoint) for endpoint in view]
+        mask, excluded = self._eligibility.filter([request], table.input_tokens, closed)
+        return mask[0], excluded[0]
+
     def closed(self, endpoint: EndpointView) -> str | None:
         """Why an endpoint takes nothing now, or None."""
         if not endpoint.healthy:

@@ -8,6 +8,7 @@ so a run can be recorded and replayed.
     PredictFailed      -> the same, on priors
     Woke               -> whatever was due
     Completed, Failed  -> Finish, Learn, Dispatch of the next in the queue
+                          or, of an answer that was held back and judged, Record, Learn, Dispatch elsewhere
     Cancelled          -> Finish, or Abort while it runs (its slot is free only when the engine says so)
     CapacityChanged    -> Dispatch, or new decisions for those that waited there
     LoadObserved       -> nothing now; policies see it
@@ -20,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pointsman.types import CostTable, Decision, EndpointLoad, Outcome, Request
+from pointsman.types import AnswerSignals, CostTable, Decision, EndpointLoad, Outcome, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +49,23 @@ class PredictFailed:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """An endpoint answered in full."""
+    """An endpoint answered in full; `signals` are known of answers that are held back."""
 
     request_id: str
     outcome: Outcome
+    signals: AnswerSignals | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An endpoint did not answer, or an abort took effect; `outcome` has the reason."""
+    """An endpoint did not answer, or an abort took effect; `outcome` has the reason.
+
+    `given`: a part of its answer had been given out, so that no other can follow (invariant 2).
+    """
 
     request_id: str
     outcome: Outcome
+    given: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +156,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """Send the request to the endpoint now; answer with Completed or Failed."""
+    """Send the request to the endpoint now; answer with Completed or Failed.
+
+    `held`: keep its answer, and give it out only when a Finish names that endpoint.
+    """
 
     request_id: str
     endpoint: str
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +176,14 @@ class Abort:
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The request has ended: tell its caller. Every arrival gets exactly one (invariants 1, 2)."""
+    """The request has ended: tell its caller. Every arrival gets exactly one (invariants 1, 2).
+
+    `unused`: its other runs, in order: answers that are not given out, and failures.
+    """
 
     outcome: Outcome
     code: str = ""
+    unused: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ class Hooks:
     def finished(self, outcome: Outcome) -> None:
         """A request ended."""
 
+    def unused(self, outcome: Outcome) -> None:
+        """A run of a request whose answer was not given out; told just before the request's end."""
+
     def bypassed(self, n_requests: int, reason: str) -> None:
         """Predictions failed or were late; priors were used."""
 
@@ -60,6 +63,10 @@ class GuardedHooks(Hooks):
     def finished(self, outcome: Outcome) -> None:
         """See `Hooks`."""
         self._call(self._inner.finished, outcome)
+
+    def unused(self, outcome: Outcome) -> None:
+        """See `Hooks`."""
+        self._call(self._inner.unused, outcome)
 
     def bypassed(self, n_requests: int, reason: str) -> None:
         """See `Hooks`."""

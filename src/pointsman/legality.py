@@ -4,7 +4,8 @@ A driver may be late or repeat itself about what it can't know: predictions, can
 of requests that have moved on are legal and do nothing. It must not be wrong about what it owns: the
 ids of living requests, what runs on its endpoints, and the shape of what it answers.
 
-The check is exact but for one case: an id can't arrive again in the batch whose decisions end it.
+The check is exact but for one case: an id can't arrive again in the batch whose decisions, or whose
+judgement of its answer, end it.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ class _Batch:
                     )
             case Completed() | Failed():
                 self._check_end(event)
-                self._later[event.request_id] = None
+                held = isinstance(event, Completed) and self._ledger.entry(event.request_id).held
+                self._later[event.request_id] = State.QUEUED if held else None
             case Cancelled(request_id):
                 if self._state(request_id) is not State.RUNNING:
                     self._later[request_id] = None

@@ -1,9 +1,11 @@
 """A request's life as one table, and the ledger that holds every request to it.
 
     (new) --arrive--> PREDICTING --queue--> QUEUED --dispatch--> RUNNING --answer--> ANSWERED
-                          |   ^               |  ^                  `------fail----> FAILED
+                          |   ^               |  ^                  |------fail----> FAILED
+                          |   |               |  `-----escalate-----' (its answer is held, another is asked for)
                           |   `--- defer ---> DEFERRED (looked at again when its timer wakes)
                           |                   `--queue--> QUEUED (its endpoint went away)
+                          |                   `--answer-> ANSWERED (by the answer that is held)
                           `--skip--> SKIPPED    `--refuse--> REFUSED    `--fail--> FAILED (cancelled)
 
 A move that the table does not hold raises `IllegalTransition` and changes nothing. A request leaves
@@ -13,12 +15,12 @@ the ledger when it ends; only its count stays, so memory follows what is alive.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
 from pointsman.errors import IllegalTransition
-from pointsman.types import Decision, Disposition, Request
+from pointsman.types import Decision, Disposition, Outcome, Request
 
 
 class State(StrEnum):
@@ -36,6 +38,7 @@ class Move(StrEnum):
     DEFER = "defer"
     QUEUE = "queue"
     DISPATCH = "dispatch"
+    ESCALATE = "escalate"
     ANSWER = "answer"
     SKIP = "skip"
     REFUSE = "refuse"
@@ -52,8 +55,12 @@ _DECIDED: Final[dict[Move, State | Disposition]] = {
 TRANSITIONS: Final[dict[State, dict[Move, State | Disposition]]] = {
     State.PREDICTING: _DECIDED,
     State.DEFERRED: _DECIDED,
-    State.QUEUED: {**_DECIDED, Move.DISPATCH: State.RUNNING},
-    State.RUNNING: {Move.ANSWER: Disposition.ANSWERED, Move.FAIL: Disposition.FAILED},
+    State.QUEUED: {**_DECIDED, Move.DISPATCH: State.RUNNING, Move.ANSWER: Disposition.ANSWERED},
+    State.RUNNING: {
+        Move.ANSWER: Disposition.ANSWERED,
+        Move.FAIL: Disposition.FAILED,
+        Move.ESCALATE: State.QUEUED,
+    },
 }
 
 
@@ -63,11 +70,13 @@ class Entry:
 
     Attributes:
         seq: order of arrival, from 0.
-        arrived_s, dispatched_s: the driver's times.
+        arrived_s, waits_from_s, dispatched_s: the driver's times; the second moves on when it is escalated.
         decision: the last one; None until predictions came.
         endpoint: index of the endpoint whose queue or slot it holds, else -1.
         beside: other requests that ran there when it was sent.
         aborting: its caller went away while it ran.
+        held: the answer of its present run is judged before it is given out.
+        runs: earlier runs, whose answers are held; the last one's is given out if nothing better comes.
     """
 
     request: Request
@@ -79,6 +88,12 @@ class Entry:
     dispatched_s: float | None = None
     beside: int = 0
     aborting: bool = False
+    held: bool = False
+    runs: list[Outcome] = field(default_factory=list)
+    waits_from_s: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.waits_from_s = self.arrived_s
 
 
 class Ledger:

@@ -14,13 +14,14 @@ costs O(what changed): a queue is touched only when something joined or left it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import inf, isfinite
 from typing import Final
 
 import numpy as np
 
+from pointsman.admit.answer import AnswerPolicy
 from pointsman.admit.base import AdmitPolicy
 from pointsman.assign.base import AssignPolicy
 from pointsman.decide import Decided, Decider, refusal_code
@@ -50,10 +51,12 @@ from pointsman.legality import check_events
 from pointsman.lifecycle import Entry, Ledger, Move, State
 from pointsman.order.base import OrderPolicy
 from pointsman.order.queue import EndpointQueue
+from pointsman.review import Review
 from pointsman.step import Step
 from pointsman.types import (
     UNASSIGNED,
     Admission,
+    AnswerSignals,
     CostTable,
     Decision,
     Endpoint,
@@ -90,6 +93,7 @@ class Scheduler:
         prior: predictions with R = 1 that stand in when a predictor fails or is late.
         options: settings of the loop.
         hooks: calls out, for metrics.
+        answers: judges answers before they are given out; None gives every answer out as it comes.
     """
 
     def __init__(
@@ -101,6 +105,7 @@ class Scheduler:
         prior: CostTable,
         options: SchedulerOptions | None = None,
         hooks: Hooks | None = None,
+        answers: AnswerPolicy | None = None,
     ) -> None:
         names = tuple(endpoint.name for endpoint in endpoints)
         if prior.endpoints != names or prior.n_requests != 1:
@@ -112,6 +117,7 @@ class Scheduler:
         self._options = options or SchedulerOptions()
         self._hooks = GuardedHooks(hooks) if hooks else Hooks()
         self.decider = Decider(endpoints, admit, assign, max_queued=self._options.max_queued)
+        self._review = Review(answers, self.decider, names) if answers else None
         self._queues = [EndpointQueue(endpoint, endpoint.max_concurrent) for endpoint in endpoints]
         self._names = names
         self._column = {name: column for column, name in enumerate(names)}
@@ -147,10 +153,10 @@ class Scheduler:
                 self._take_predictions(request_ids, table, step)
             case PredictFailed(request_ids, reason):
                 self._bypass(request_ids, reason, step)
-            case Completed(request_id, outcome):
-                self._leave(self.ledger.entry(request_id), Move.ANSWER, outcome, step)
-            case Failed(request_id, outcome):
-                self._leave(self.ledger.entry(request_id), Move.FAIL, outcome, step)
+            case Completed(request_id, outcome, signals):
+                self._complete(self.ledger.entry(request_id), outcome, signals, step)
+            case Failed(request_id, outcome, given):
+                self._fail(self.ledger.entry(request_id), outcome, given, step)
             case Cancelled(request_id, reason):
                 self._cancel(request_id, reason, step)
             case CapacityChanged(endpoint, max_concurrent, healthy):
@@ -250,7 +256,9 @@ class Scheduler:
 
     # Queues and slots
 
-    def _enqueue(self, entry: Entry, column: int, decision: Decision, step: Step) -> None:
+    def _enqueue(
+        self, entry: Entry, column: int, decision: Decision, step: Step, move: Move = Move.QUEUE
+    ) -> None:
         try:
             key = self.order.key(entry.request, decision, entry.arrived_s)
         except Exception as error:  # noqa: BLE001 - policies may be anyone's; the loop must go on
@@ -259,7 +267,7 @@ class Scheduler:
         if not isfinite(key):
             step.fail(entry, self.order.name, InternalError(f"key {key} is not finite"))
             return
-        self.ledger.move(entry, Move.QUEUE)
+        self.ledger.move(entry, move)
         entry.endpoint = column
         self._queues[column].push(key, entry)
         step.changed.add(column)
@@ -270,14 +278,37 @@ class Scheduler:
         while (entry := queue.start_next()) is not None:
             self.ledger.move(entry, Move.DISPATCH)
             entry.dispatched_s, entry.beside = step.now, queue.running - 1
-            step.commands.append(Dispatch(entry.request.id, queue.endpoint.name))
-            self._hooks.dispatched(entry.request, queue.endpoint.name, step.now - entry.arrived_s)
+            entry.held = self._review is not None and self._review.holds(entry, step)
+            step.commands.append(Dispatch(entry.request.id, queue.endpoint.name, entry.held))
+            self._hooks.dispatched(entry.request, queue.endpoint.name, step.now - entry.waits_from_s)
 
-    def _leave(self, entry: Entry, move: Move, outcome: Outcome, step: Step) -> None:
-        """A running request ended on its endpoint."""
+    def _complete(self, entry: Entry, outcome: Outcome, signals: AnswerSignals | None, step: Step) -> None:
+        """An endpoint answered: the answer is given out, or held while another endpoint is asked."""
+        self._release(entry, step)
+        if self._review is None or not entry.held or entry.aborting:
+            step.end_on_endpoint(entry, Move.ANSWER, outcome)
+            return
+        judged = self._review.judge(entry, signals, self.view(), step)
+        if isinstance(judged, str):
+            step.end_on_endpoint(entry, Move.ANSWER, replace(outcome, reason=judged))
+            return
+        step.hold(entry, outcome, judged.reason)
+        entry.decision, entry.waits_from_s = judged, step.now
+        step.record(judged)
+        self._enqueue(entry, self._review.column(judged), judged, step, Move.ESCALATE)
+
+    def _fail(self, entry: Entry, outcome: Outcome, given: bool, step: Step) -> None:
+        """An endpoint did not answer, or was stopped: an answer that is held takes its place."""
+        self._release(entry, step)
+        if entry.runs and not (given or entry.aborting):
+            step.fall_back(entry, f"{outcome.endpoint} did not answer: {outcome.reason}", outcome)
+        else:
+            step.end_on_endpoint(entry, Move.FAIL, outcome)
+
+    def _release(self, entry: Entry, step: Step) -> None:
+        """A running request gives its slot back."""
         self._queues[entry.endpoint].release()
         step.changed.add(entry.endpoint)
-        step.end_on_endpoint(entry, move, outcome)
 
     def _cancel(self, request_id: str, reason: str, step: Step) -> None:
         entry = self.ledger.get(request_id)
@@ -299,11 +330,19 @@ class Scheduler:
             self._move_elsewhere(queue.drain(), step)
 
     def _move_elsewhere(self, entries: Sequence[Entry], step: Step) -> None:
-        """New decisions, from the predictions that were made once, for those whose endpoint went down."""
+        """New decisions, from the predictions that were made once, for those whose endpoint went down.
+
+        Those of whom an answer is held get that.
+        """
+        undecided = []
         for entry in entries:
-            entry.endpoint = UNASSIGNED
-        for start in range(0, len(entries), _REDECIDED_AT_ONCE):
-            some = entries[start : start + _REDECIDED_AT_ONCE]
+            if entry.runs:
+                step.fall_back(entry, f"{self._names[entry.endpoint]} went down")
+            else:
+                entry.endpoint = UNASSIGNED
+                undecided.append(entry)
+        for start in range(0, len(undecided), _REDECIDED_AT_ONCE):
+            some = undecided[start : start + _REDECIDED_AT_ONCE]
             for _, alike in groupby(some, key=_bypassed):
                 group = list(alike)
                 rows = [entry.decision.predictions for entry in group if entry.decision]

@@ -52,22 +52,45 @@ class Step:
     def end_on_endpoint(self, entry: Entry, move: Move, outcome: Outcome) -> None:
         """A running request was answered or failed, as its endpoint said."""
         self.ledger.move(entry, move)
-        if entry.dispatched_s is not None:
-            waited_s = entry.dispatched_s - entry.arrived_s
-            outcome = replace(outcome, queue_s=waited_s, running=entry.beside)
-        self.outcomes.append(outcome)
-        self._finish(outcome, _END_CODE[move, entry.aborting])
+        self._finish(entry, self._ran(entry, outcome), _END_CODE[move, entry.aborting])
+
+    def hold(self, entry: Entry, outcome: Outcome, reason: str) -> None:
+        """Its endpoint's answer is held while another endpoint is asked."""
+        run = self._ran(entry, outcome)
+        entry.runs.append(replace(run, disposition=Disposition.ESCALATED, reason=reason))
+
+    def fall_back(self, entry: Entry, reason: str, failed: Outcome | None = None) -> None:
+        """Nothing better comes (`failed` is the run that was to bring it): the held answer is given out."""
+        self.ledger.move(entry, Move.ANSWER)
+        held = entry.runs.pop()
+        if failed is not None:
+            entry.runs.append(self._ran(entry, failed))
+        self._finish(entry, replace(held, disposition=Disposition.ANSWERED, reason=reason), "")
 
     def end(self, entry: Entry, move: Move, reason: str, code: str) -> None:
         """A request ends without having run."""
         self.ledger.move(entry, move)
-        self._finish(Outcome(entry.request.id, "", _DISPOSITION[move], reason), code)
+        self._finish(entry, Outcome(entry.request.id, "", _DISPOSITION[move], reason), code)
 
     def fail(self, entry: Entry, policy: str, error: Exception) -> None:
         """A policy raised; what it said goes to the hook, since it may hold a prompt."""
         self.hooks.policy_raised(policy, error)
-        self.end(entry, Move.FAIL, f"policy {policy} raised {type(error).__name__}", "internal_error")
+        reason = f"policy {policy} raised {type(error).__name__}"
+        if entry.runs:
+            self.fall_back(entry, reason)
+        else:
+            self.end(entry, Move.FAIL, reason, "internal_error")
 
-    def _finish(self, outcome: Outcome, code: str) -> None:
-        self.commands.append(Finish(outcome, code))
+    def _ran(self, entry: Entry, outcome: Outcome) -> Outcome:
+        """The outcome of a run, with what the loop knows of it; the learner gets it."""
+        if entry.dispatched_s is not None:
+            waited_s = entry.dispatched_s - entry.waits_from_s
+            outcome = replace(outcome, queue_s=waited_s, running=entry.beside)
+        self.outcomes.append(outcome)
+        return outcome
+
+    def _finish(self, entry: Entry, outcome: Outcome, code: str) -> None:
+        for run in entry.runs:
+            self.hooks.unused(run)
+        self.commands.append(Finish(outcome, code, tuple(entry.runs)))
         self.hooks.finished(outcome)

@@ -19,13 +19,20 @@ ENDS = {
     Move.REFUSE: Disposition.REFUSED,
     Move.FAIL: Disposition.FAILED,
 }
-LEADS = {Move.DEFER: State.DEFERRED, Move.QUEUE: State.QUEUED, Move.DISPATCH: State.RUNNING}
+LEADS = {
+    Move.DEFER: State.DEFERRED,
+    Move.QUEUE: State.QUEUED,
+    Move.DISPATCH: State.RUNNING,
+    Move.ESCALATE: State.QUEUED,
+}
 LEGAL = {
     *((state, move) for state in (State.PREDICTING, State.DEFERRED, State.QUEUED) for move in Move
-      if move not in (Move.DISPATCH, Move.ANSWER)),
+      if move not in (Move.DISPATCH, Move.ANSWER, Move.ESCALATE)),
     (State.QUEUED, Move.DISPATCH),
+    (State.QUEUED, Move.ANSWER),
     (State.RUNNING, Move.ANSWER),
     (State.RUNNING, Move.FAIL),
+    (State.RUNNING, Move.ESCALATE),
 }  # fmt: skip
 
 
