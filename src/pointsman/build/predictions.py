@@ -70,4 +70,4 @@ def predictor_of(config: Config, clock: Clock) -> tuple[ProfilePredictor, Predic
         if isinstance(grid, Path)
         else GridIntensity.constant(grid, source=source)
     )
-    return inner, GridPredictor(inner, intensity, clock)
+    return inner, GridPredictor(inner, inner, intensity, clock)

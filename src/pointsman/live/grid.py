@@ -6,18 +6,26 @@ from collections.abc import Sequence
 
 from pointsman.clock import Clock
 from pointsman.meters.carbon import GridIntensity
+from pointsman.predict.base import Predictor, is_slow
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.types import CostTable, Request
 
 
 class GridPredictor:
-    """A `Predictor` whose carbon follows the grid. It changes the inner predictor's intensity."""
+    """A `Predictor` whose carbon follows the grid.
 
-    def __init__(self, inner: ProfilePredictor, grid: GridIntensity, clock: Clock) -> None:
-        self.name = inner.name
-        self._inner, self._grid, self._clock = inner, grid, clock
+    Args:
+        asked: makes the predictions, by `profiles`.
+        profiles: its intensity is changed before every prediction.
+    """
+
+    def __init__(
+        self, asked: Predictor, profiles: ProfilePredictor, grid: GridIntensity, clock: Clock
+    ) -> None:
+        self.name, self.slow = asked.name, is_slow(asked)
+        self._asked, self._profiles, self._grid, self._clock = asked, profiles, grid, clock
 
     def predict(self, requests: Sequence[Request], running: Sequence[int]) -> CostTable:
         """See `Predictor.predict`."""
-        self._inner.set_grid(self._grid.at(self._clock.wall()))
-        return self._inner.predict(requests, running)
+        self._profiles.set_grid(self._grid.at(self._clock.wall()))
+        return self._asked.predict(requests, running)

@@ -19,6 +19,7 @@ from pointsman.predict.bank import MAX_RUNNING, EndpointBank
 from pointsman.predict.drift import ENERGY, TIME, Drift
 from pointsman.predict.length import QUANTILES
 from pointsman.predict.model_profile import ModelProfile, default_profile
+from pointsman.predict.quality.base import QualityForecast
 from pointsman.predict.task import prompt_task
 from pointsman.types import CostTable, Endpoint, Estimate, Floats, Prompt, Request
 from pointsman.units import J_PER_KWH
@@ -85,15 +86,25 @@ class ProfilePredictor:
             )
         self._g_per_j = math.nan if grid_gco2e_per_kwh is None else grid_gco2e_per_kwh / J_PER_KWH
 
-    def predict(self, requests: Sequence[Request], running: Sequence[int]) -> CostTable:
-        """For R requests and E endpoints; see `Predictor`. About 40 microseconds for one request."""
+    def predict(
+        self, requests: Sequence[Request], running: Sequence[int], learned: QualityForecast | None = None
+    ) -> CostTable:
+        """For R requests and E endpoints; see `Predictor`. About 40 microseconds for one request.
+
+        Args:
+            requests: as in `Predictor`.
+            running: as in `Predictor`.
+            learned: quality and answer lengths for these requests and endpoints; where a value is NaN,
+                the profile's own stands.
+        """
         if not requests:
             raise BadRequest("no requests to predict for", remedy="Give at least one")
         prompts = [request.prompt for request in requests]
         tasks = np.array([self._bank.task_row(prompt_task(prompt.text)) for prompt in prompts])
         size = np.array([_bytes(prompt) for prompt in prompts], dtype=np.float64)
         cap = np.array([_or_infinite(request.max_tokens) for request in requests])
-        return self._table(tasks, size, cap, np.array([min(count, MAX_RUNNING) for count in running]))
+        at_load = np.array([min(count, MAX_RUNNING) for count in running])
+        return self._table(tasks, size, cap, at_load, learned=learned)
 
     def prior_row(self) -> CostTable:
         """What is expected of a request of which nothing is known, R = 1, marked `bypassed`.
@@ -110,19 +121,23 @@ class ProfilePredictor:
     def _table(
         self, tasks: np.typing.NDArray[np.int64], size: Floats, cap: Floats,
         running: np.typing.NDArray[np.int64], *, bypassed: bool = False,
+        learned: QualityForecast | None = None,
     ) -> CostTable:  # fmt: skip
         bank = self._bank
         inputs = np.maximum(bank.template_tokens + bank.per_byte * size[:, None], 1.0)
-        lengths = self._lengths(tasks, inputs, cap)
+        lengths = self._lengths(tasks, inputs, cap, None if learned is None else learned.output_tokens)
         cost, low, high = self._costs(inputs, lengths, running, drifting=not bypassed)
-        quality = bank.quality[tasks]
+        prior = bank.quality[tasks]
+        quality = Estimate(prior[:, 0], prior[:, 1], prior[:, 2])
+        if learned is not None:
+            quality = _where_known(learned.quality, quality)
         price = (inputs * self._usd_input)[..., None] + lengths * self._usd_output
         energy, energy_low, energy_high = (part[..., ENERGY] for part in (cost, low, high))
         grams = self._g_per_j
         return CostTable(
             self.endpoints,
             inputs,
-            Estimate(quality[:, 0], quality[:, 1], quality[:, 2]),
+            quality,
             Estimate(lengths[..., 1], lengths[..., 0], lengths[..., 2]),
             Estimate(cost[..., TIME], low[..., TIME], high[..., TIME]),
             Estimate(energy, energy_low, energy_high),
@@ -131,8 +146,10 @@ class ProfilePredictor:
             bypassed,
         )
 
-    def _lengths(self, tasks: np.typing.NDArray[np.int64], inputs: Floats, cap: Floats) -> Floats:
-        """Low, mean and high length of the answer, shape (R, E, 3)."""
+    def _lengths(
+        self, tasks: np.typing.NDArray[np.int64], inputs: Floats, cap: Floats, learned: Floats | None
+    ) -> Floats:
+        """Low, mean and high length of the answer, shape (R, E, 3); `learned` are curves or NaN."""
         bank = self._bank
         limit = np.minimum(cap[:, None], self._cap)
         if self._has_context:
@@ -141,9 +158,14 @@ class ProfilePredictor:
         if bank.has_lines:
             line = np.maximum(bank.intercept_tokens + bank.slope * inputs, 1.0)
             curve = curve + line[..., None] * bank.line_ratios
+        known = bank.length_known[:, None]
+        if learned is not None:
+            unknown = np.isnan(learned)
+            curve = np.where(unknown, curve, learned)
+            known = np.where(unknown[..., :1], known, 1.0)
         lengths: Floats = np.minimum(curve, limit[..., None]) @ _LOW_MEAN_HIGH
         if not bank.all_lengths_known:
-            lengths[..., ::2] *= bank.length_known[:, None]
+            lengths[..., ::2] *= known
         return lengths
 
     def _costs(
@@ -170,6 +192,15 @@ class ProfilePredictor:
             width *= self.drift.width[..., None]
         bounds = value[..., None] * np.exp(width * _SIGNS)
         return value, bounds[..., 0], bounds[..., 1]
+
+
+def _where_known(one: Estimate, other: Estimate) -> Estimate:
+    unknown = np.isnan(one.value)
+    return Estimate(
+        np.where(unknown, other.value, one.value),
+        np.where(unknown, other.low, one.low),
+        np.where(unknown, other.high, one.high),
+    )
 
 
 def _profile(endpoint: Endpoint, artifact: FitArtifact | None) -> ModelProfile:
