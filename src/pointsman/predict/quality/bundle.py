@@ -1,0 +1,221 @@
+"""A directory of fitted numbers that is whole, unaltered and harmless, or refused with a reason.
+
+    manifest.json   what it is: format, version, origin; the hash of each other file, and of itself
+    model.json      settings and names
+    arrays.npz      arrays of numbers
+
+Nothing in it is code, and nothing is unpacked to disk. Every byte is covered by a SHA-256: one that is
+changed or missing is noticed. The hashes guard against accidents, not against who can write the folder;
+so sizes, names, types and shapes are checked as well before memory is given to them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.errors import BadRequest, DataError
+
+FORMAT: Final = "pointsman-quality"
+VERSION: Final = 1
+REMEDY: Final = "Make it again with: pointsman train"
+MAX_BYTES: Final = 2**30
+"""The largest file of an artifact, and the most that its arrays may take in memory."""
+
+_MANIFEST, _MODEL, _ARRAYS = "manifest.json", "model.json", "arrays.npz"
+_HASHED: Final = (_MODEL, _ARRAYS)
+_NAME: Final = re.compile(r"[a-z0-9_]+(?:[./][a-z0-9_]+)*")
+_KINDS: Final = "bfiuU"
+_HEADERS: Final = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """What a directory holds.
+
+    Attributes:
+        about: the manifest without its hashes: where the numbers are from.
+        model: plain values of JSON.
+        arrays: by name, lower case words with dots or slashes between them.
+    """
+
+    about: Mapping[str, Any]
+    model: Mapping[str, Any]
+    arrays: Arrays
+
+    def write(self, path: Path) -> None:
+        """Put the directory at `path`, in the place of an older artifact if there is one.
+
+        It appears whole or not at all. Raises: BadRequest where something else stands there.
+        """
+        if path.exists() and not _replaceable(path):
+            raise BadRequest(
+                f"{path} exists and is no artifact of Pointsman", remedy="Name a folder that does not exist"
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+            fresh, old = Path(beside) / "new", Path(beside) / "old"
+            fresh.mkdir()
+            for name, raw in self._files().items():
+                (fresh / name).write_bytes(raw)
+            if path.exists():
+                path.rename(old)
+            fresh.rename(path)
+
+    def _files(self) -> dict[str, bytes]:
+        packed = io.BytesIO()
+        np.savez(packed, allow_pickle=False, **dict(self.arrays))
+        files = {_MODEL: _dump(self.model), _ARRAYS: packed.getvalue()}
+        finite = {name: _is_finite(array) for name, array in self.arrays.items()}
+        manifest = {
+            "format": FORMAT,
+            "version": VERSION,
+            "about": dict(self.about),
+            "finite": finite,
+            "files": {name: _sha256(raw) for name, raw in files.items()},
+        }
+        return files | {_MANIFEST: _dump(manifest | {"sha256": _sha256(_dump(manifest))})}
+
+    @classmethod
+    def read(cls, path: Path) -> Bundle:
+        """Raises DataError: not there, no artifact, another version, altered, cut short, too large."""
+        manifest = _manifest(path)
+        files = manifest["files"]
+        if set(files) != set(_HASHED):
+            raise DataError(
+                f"{path}: its manifest names the files {sorted(files)}, not {sorted(_HASHED)}", remedy=REMEDY
+            )
+        raw = {name: _read(path / name) for name in _HASHED}
+        for name in _HASHED:
+            if _sha256(raw[name]) != files[name]:
+                raise DataError(f"{path / name} was altered or cut short after it was written", remedy=REMEDY)
+        arrays = _unpack(raw[_ARRAYS], path / _ARRAYS)
+        if {name: _is_finite(array) for name, array in arrays.items()} != manifest["finite"]:
+            raise DataError(f"{path / _ARRAYS} holds NaN or other arrays than it should", remedy=REMEDY)
+        return cls(manifest["about"], _parse(raw[_MODEL], path / _MODEL), arrays)
+
+
+def _replaceable(path: Path) -> bool:
+    if not path.is_dir():
+        return False
+    names = {child.name for child in path.iterdir()}
+    return not names or (_MANIFEST in names and names <= {_MANIFEST, *_HASHED})
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """The manifest, once it is what this version writes, byte for byte."""
+    place = path / _MANIFEST
+    if not path.is_dir():
+        raise DataError(f"{path} is no folder", remedy="Name the folder that `pointsman train` wrote")
+    raw = _read(place)
+    document = _parse(raw, place)
+    if document.get("format") != FORMAT:
+        raise DataError(f"{place} is of no quality model: format {document.get('format')!r}", remedy=REMEDY)
+    if document.get("version") != VERSION:
+        raise DataError(
+            f"{place} has version {document.get('version')!r}; this Pointsman reads version {VERSION}",
+            remedy=REMEDY,
+        )
+    told = document.pop("sha256", None)
+    if told != _sha256(_dump(document)) or raw != _dump(document | {"sha256": told}):
+        raise DataError(f"{place} was altered after it was written", remedy=REMEDY)
+    for name in ("about", "files", "finite"):
+        if not isinstance(document.get(name), dict):
+            raise DataError(f"{place} has no field {name}", remedy=REMEDY)
+    return document
+
+
+def _read(place: Path) -> bytes:
+    if place.is_symlink():
+        raise DataError(f"{place} is a link; an artifact holds its own files", remedy=REMEDY)
+    try:
+        size = place.stat().st_size
+        if size > MAX_BYTES:
+            raise DataError(f"{place} has {size:,} bytes; the limit is {MAX_BYTES:,}", remedy=REMEDY)
+        return place.read_bytes()
+    except OSError as error:
+        raise DataError(f"{place} can't be read: {error.strerror}", remedy=REMEDY) from error
+
+
+def _parse(raw: bytes, place: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(raw, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{place} is no JSON: {error}", remedy=REMEDY) from error
+    if not isinstance(document, dict):
+        raise DataError(f"{place} holds no object", remedy=REMEDY)
+    return document
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is not finite")
+    return value
+
+
+def _unpack(raw: bytes, place: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of an npz, in memory; each is checked by its header before it is read."""
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            members = archive.infolist()
+            if (size := sum(member.file_size for member in members)) > MAX_BYTES:
+                raise DataError(
+                    f"{place} would take {size:,} bytes; the limit is {MAX_BYTES:,}", remedy=REMEDY
+                )
+            for member in members:
+                name = member.filename.removesuffix(".npy")
+                if not _NAME.fullmatch(name) or name in arrays:
+                    raise DataError(f"{place} holds an array of the name {member.filename!r}", remedy=REMEDY)
+                arrays[name] = _array(archive.read(member), f"{place}: {name}")
+    except (zipfile.BadZipFile, zlib.error, RuntimeError, ValueError, OSError, EOFError) as error:
+        raise DataError(f"{place} can't be unpacked: {error}", remedy=REMEDY) from error
+    return arrays
+
+
+def _array(raw: bytes, place: str) -> NDArray[Any]:
+    stream = io.BytesIO(raw)
+    read_header = _HEADERS.get(np.lib.format.read_magic(stream))
+    if read_header is None:
+        raise DataError(f"{place} has an unknown header", remedy=REMEDY)
+    shape, fortran, dtype = read_header(stream)
+    wanted = math.prod(shape) * dtype.itemsize
+    if dtype.kind not in _KINDS or wanted != len(raw) - stream.tell():
+        raise DataError(
+            f"{place} should have the shape {shape} of {dtype}, {wanted:,} bytes, and has "
+            f"{len(raw) - stream.tell():,}",
+            remedy=REMEDY,
+        )
+    flat = np.frombuffer(raw, dtype, offset=stream.tell())
+    return flat.reshape(shape, order="F" if fortran else "C")
+
+
+def _is_finite(array: NDArray[Any]) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _dump(document: Mapping[str, Any]) -> bytes:
+    """Sorted keys, so that equal contents are equal bytes."""
+    return (json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def _sha256(raw: bytes) -> str:
+    return f"sha256:{hashlib.sha256(raw).hexdigest()}"
