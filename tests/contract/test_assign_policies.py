@@ -9,10 +9,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pointsman.assign.asked import AskedAssign
 from pointsman.assign.base import AssignPolicy
 from pointsman.assign.baselines import CheapestAssign, RandomAssign, SingleAssign
+from pointsman.assign.floor import FloorAssign
+from pointsman.assign.value import ValueAssign
 from pointsman.assign.weighted import WeightedAssign
-from pointsman.types import UNASSIGNED, Bools, CostTable, EndpointView, Estimate, Prompt, Request, Weights
+from pointsman.types import (
+    UNASSIGNED,
+    Bools,
+    CostTable,
+    EndpointView,
+    Estimate,
+    Prompt,
+    Request,
+    Router,
+    RunCost,
+    ValueTerms,
+    Weights,
+)
 
 NAMES = ("a", "b", "c", "d", "e")
 POLICIES: dict[str, Callable[[], AssignPolicy]] = {
@@ -21,6 +36,9 @@ POLICIES: dict[str, Callable[[], AssignPolicy]] = {
     "single": lambda: SingleAssign("b"),
     "random": lambda: RandomAssign(seed=7),
     "cheapest": CheapestAssign,
+    "value": lambda: ValueAssign(ValueTerms(RunCost(constant=0.1, per_usd=100.0, per_s=0.05))),
+    "floor": lambda: FloorAssign(0.6),
+    "asked": lambda: AskedAssign(WeightedAssign(Weights(energy=1))),
 }
 
 
@@ -49,8 +67,15 @@ def make_case(
     eligible = rng.random(shape) < 0.7
     eligible[np.arange(n_requests), rng.integers(n_endpoints, size=n_requests)] = True
     some = [None, Weights(accuracy=1), Weights(time=2, energy=1), Weights(price=1)]
+    routers = [None, None, Router("floor", 0.5), Router("floor", 0.8), Router("threshold", 0.5)]
     requests = [
-        Request(f"r{i}", Prompt("x"), weights=some[int(rng.integers(len(some)))]) for i in range(n_requests)
+        Request(
+            f"r{i}",
+            Prompt("x"),
+            weights=some[int(rng.integers(len(some)))],
+            router=routers[int(rng.integers(len(routers)))],
+        )
+        for i in range(n_requests)
     ]
     view = [EndpointView(name, 0, 0, 4, healthy=True) for name in table.endpoints]
     return requests, table, eligible, view
@@ -89,7 +114,8 @@ def test_batch_equals_single(name: str, case: tuple) -> None:
         assert alone.endpoint_index[0] == batch.endpoint_index[row]
         assert np.array_equal(alone.score[0], batch.score[row])
         assert alone.reason[0] == batch.reason[row]
-        assert alone.weights == batch.weights[row : row + 1]
+        assert (alone.weights or (None,)) == (batch.weights[row : row + 1] or (None,))
+        assert (alone.policy or (policy.name,)) == (batch.policy[row : row + 1] or (policy.name,))
 
 
 @each_policy

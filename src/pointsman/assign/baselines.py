@@ -10,10 +10,10 @@ from hashlib import blake2b
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pointsman.assign.lowest import cheapest, finite, lowest
 from pointsman.errors import BadRequest
-from pointsman.types import UNASSIGNED, Assignment, Bools, CostTable, EndpointView, Floats, Request
+from pointsman.types import Assignment, Bools, CostTable, EndpointView, Request
 
 _HASH_BYTES: Final = 7
 _HASH_RANGE: Final = 2.0 ** (8 * _HASH_BYTES)
@@ -49,7 +49,7 @@ class SingleAssign:
             )
         n = len(table.endpoints)
         distance = (np.arange(n, dtype=float) - table.endpoints.index(self._endpoint)) % n
-        chosen, score = _lowest(np.broadcast_to(distance, eligible.shape), eligible)
+        chosen, score = lowest(np.broadcast_to(distance, eligible.shape), eligible)
         reasons = tuple(
             f"always {self._endpoint}"
             if is_there
@@ -80,7 +80,7 @@ class RandomAssign:
         """Choose for R requests over E endpoints; see `AssignPolicy`."""
         del view
         draws = np.array([[self._draw(r.id, name) for name in table.endpoints] for r in requests])
-        chosen, score = _lowest(draws, eligible)
+        chosen, score = lowest(draws, eligible)
         reasons = tuple(f"drawn by chance from {count} endpoints" for count in eligible.sum(axis=1).tolist())
         return Assignment(chosen, score, reasons)
 
@@ -103,20 +103,9 @@ class CheapestAssign:
     ) -> Assignment:
         """Choose for R requests over E endpoints; see `AssignPolicy`."""
         del requests, view
-        largest = float(np.finfo(np.float64).max)
-        price_usd = np.nan_to_num(table.price_usd.value, nan=largest, posinf=largest)
-        energy_j = np.nan_to_num(table.energy_j.value, nan=largest, posinf=largest)
-        _, score = _lowest(price_usd, eligible)
-        lowest = score.min(axis=1, keepdims=True)
-        chosen, _ = _lowest(energy_j, eligible & (score == lowest))
+        chosen, score = cheapest(finite(table.price_usd.value), table, eligible)
         reasons = tuple(
             f"lowest predicted price ${usd:.3g} of {count} endpoints"
-            for usd, count in zip(lowest[:, 0].tolist(), eligible.sum(axis=1).tolist(), strict=True)
+            for usd, count in zip(score.min(axis=1).tolist(), eligible.sum(axis=1).tolist(), strict=True)
         )
         return Assignment(chosen, score, reasons)
-
-
-def _lowest(score: Floats, eligible: Bools) -> tuple[NDArray[np.int64], Floats]:
-    """The first lowest column of each row, `UNASSIGNED` where none is eligible; and the masked scores."""
-    masked = np.where(eligible, score, np.inf)
-    return np.where(eligible.any(axis=1), masked.argmin(axis=1), UNASSIGNED), masked

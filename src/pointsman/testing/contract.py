@@ -108,7 +108,10 @@ def check_assign_policy(
 def check_admit_policy(
     make: Callable[[], AdmitPolicy], *, batch_equals_single: bool = True, seed: int = 0
 ) -> None:
-    """One admission with a reason for each request; a deferral wakes later; pure and seeded."""
+    """One admission with a reason for each request; a deferral wakes later; pure and seeded.
+
+    What was weighed is finite, and judged by an endpoint that can run the request.
+    """
     policy = make()
     _check_name(policy.name)
     endpoints = make_endpoints(4)
@@ -119,8 +122,8 @@ def check_admit_policy(
         eligible = _mask(rng, n_requests, len(endpoints))
         admits = list(policy.admit(requests, table, eligible, NOW_S))
         _equal("admissions", len(admits), n_requests)
-        for admit in admits:
-            _check_admit(admit)
+        for admit, runs in zip(admits, eligible, strict=True):
+            _check_admit(admit, runs)
         _equal("asked again", list(policy.admit(requests, table, eligible, NOW_S)), admits)
         _equal("made anew", list(make().admit(requests, table, eligible, NOW_S)), admits)
         if batch_equals_single:
@@ -210,9 +213,10 @@ def _check_assignment(assignment: Assignment, eligible: Bools) -> None:
         raise ContractBroken("a pair that can't run has a finite score; it must be inf")
 
 
-def _check_admit(admit: Admit) -> None:
-    if not admit.reason.strip():
-        raise ContractBroken(f"{admit} has no reason")
+def _check_admit(admit: Admit, eligible: Bools) -> None:
+    if not admit.reason.strip() or not admit.reason.isprintable():
+        raise ContractBroken(f"{admit} has no reason of one line")
+    _check_valuation(admit, eligible)
     if admit.action is Admission.DEFER:
         if admit.until_s is not None and not NOW_S < admit.until_s < np.inf:
             raise ContractBroken(
@@ -220,6 +224,17 @@ def _check_admit(admit: Admit) -> None:
             )
     elif admit.until_s is not None:
         raise ContractBroken(f"{admit} has a wake time without being deferred")
+
+
+def _check_valuation(admit: Admit, eligible: Bools) -> None:
+    weighed = admit.valuation
+    if weighed is None:
+        return
+    if not (0 <= weighed.endpoint < len(eligible) and eligible[weighed.endpoint]):
+        raise ContractBroken(f"{admit} was judged by an endpoint that can't run it")
+    given = (weighed.quality, weighed.run_cost, weighed.skip_cost, weighed.threshold)
+    if not all(number is None or isfinite(number) for number in given):
+        raise ContractBroken(f"{admit} holds a number that is not finite")
 
 
 def _within(name: str, values: Floats, *, at_least: float, at_most: float = np.inf) -> None:
