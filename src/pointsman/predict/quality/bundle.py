@@ -97,7 +97,7 @@ class Bundle:
     @classmethod
     def read(cls, path: Path) -> Bundle:
         """Raises DataError: not there, no artifact, another version, altered, cut short, too large."""
-        manifest = _manifest(path)
+        manifest = read_manifest(path)
         files = manifest["files"]
         if set(files) != set(_HASHED):
             raise DataError(
@@ -120,8 +120,8 @@ def _replaceable(path: Path) -> bool:
     return not names or (_MANIFEST in names and names <= {_MANIFEST, *_HASHED})
 
 
-def _manifest(path: Path) -> dict[str, Any]:
-    """The manifest, once it is what this version writes, byte for byte."""
+def read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest of an artifact, once it is what this version writes, byte for byte. Raises: DataError."""
     place = path / _MANIFEST
     if not path.is_dir():
         raise DataError(f"{path} is no folder", remedy="Name the folder that `pointsman train` wrote")

@@ -1,0 +1,174 @@
+"""From outcomes to a calibrated model, and what it says of queries that it has not learnt.
+
+    folds by prompt --> a model for each, on the others' rows --> held-out forecasts
+    held-out forecasts --> calibration, conformal sets
+    all rows --> the model that is kept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.errors import BadRequest
+from pointsman.metrics.splits import grouped_folds
+from pointsman.predict.length import QUANTILES
+from pointsman.predict.outcomes import OutcomeMatrix
+from pointsman.predict.quality.base import QualityForecast, Queries
+from pointsman.predict.quality.calibration import Calibration
+from pointsman.predict.quality.conformal import ConformalSets
+from pointsman.predict.quality.kinds import FEATURES, MODELS, encoders_of, fit_model
+from pointsman.predict.quality.learned_model import LearnedModel
+from pointsman.types import Estimate, Floats
+
+MIN_GROUPS: Final = 20
+"""Different prompts below which there is nothing to hold out: only the prior is fitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """How a model is fitted.
+
+    Attributes:
+        model: one of `kinds.MODELS`.
+        features: one of `kinds.FEATURES`.
+        folds: grouped folds for held-out forecasts and calibration, 2 or more; 0: the bare model.
+        seed: of the folds and the fit.
+        tasks: callers will name the task, so the model may use it; else it is hidden from it.
+    """
+
+    model: str = "blend"
+    features: str = "hot"
+    folds: int = 5
+    seed: int = 0
+    tasks: bool = False
+
+    def __post_init__(self) -> None:
+        """Raises BadRequest for what is not known."""
+        if self.model not in MODELS or self.features not in FEATURES:
+            raise BadRequest(
+                f"model {self.model!r} with features {self.features!r} can't be fitted",
+                remedy=f"Models: {', '.join(MODELS)}; features: {', '.join(FEATURES)}",
+            )
+        if self.folds == 1 or self.folds < 0:
+            raise BadRequest(f"{self.folds} folds", remedy="Give 2 or more, or 0 for none")
+
+
+@dataclass(frozen=True, slots=True)
+class FittedQuality:
+    """A model, and what it says of the queries it was fitted to without having learnt them.
+
+    Attributes:
+        model: fitted on all rows, calibrated.
+        held_out: shape (N, E): each query forecast by a model that saw no query of its group, calibrated
+            on the other folds; None without folds.
+        folds: shape (N,): the fold of each query; None without folds.
+        notes: what the caller should know, such as a fallback.
+    """
+
+    model: LearnedModel
+    held_out: QualityForecast | None
+    folds: NDArray[np.int64] | None
+    notes: tuple[str, ...] = ()
+
+
+def fit_quality(
+    matrix: OutcomeMatrix,
+    options: FitOptions | None = None,
+    queries: Queries | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> FittedQuality:
+    """Fit a model to outcomes. Cost: `folds` + 1 fits of the model.
+
+    Args:
+        matrix: N queries.
+        options: how.
+        queries: the matrix's queries with encodings that were made before; tasks are taken from the matrix.
+        progress: told what is done next, one line each.
+
+    Raises: DataError, MissingError.
+    """
+    options, notes = _possible(matrix, options or FitOptions())
+    texts = queries or Queries(matrix.prompts, matrix.tasks)
+    seen = texts if options.tasks else texts.without_tasks()
+    held_out = folds = None
+    calibration, sets = Calibration.identity(matrix.endpoints), None
+    if options.folds:
+        folds = grouped_folds(matrix.groups, options.folds, options.seed)
+        raw = _out_of_fold(matrix, seen, folds, options, progress)
+        progress("calibrating")
+        calibration = _calibration(matrix, raw.quality.value, options.seed)
+        held_out = _calibrated_across(matrix, raw, folds, options.seed)
+        sets = _sets(matrix, held_out.quality.value)
+    progress(f"fitting {options.model} on all {len(matrix.query_ids)} queries")
+    model = fit_model(options.model, matrix, seen, options.features, options.seed)
+    return FittedQuality(LearnedModel(model, calibration, sets), held_out, folds, notes)
+
+
+def _possible(matrix: OutcomeMatrix, options: FitOptions) -> tuple[FitOptions, tuple[str, ...]]:
+    """The options, or those of the prior where nothing more can be learnt, and why."""
+    n_groups = len(np.unique(matrix.groups))
+    labels = matrix.quality[~np.isnan(matrix.quality)]
+    if n_groups < MIN_GROUPS:
+        note = f"{n_groups} different prompts are too few to learn from (at least {MIN_GROUPS})"
+        return replace(options, model="prior", folds=0), (f"{note}: only the prior was fitted",)
+    if not len(labels) or labels.min() == labels.max():
+        said = f"all {len(labels)} labels are {labels[0]:g}" if len(labels) else "there is no label"
+        return replace(options, model="prior"), (f"{said}, so nothing tells them apart: only the prior was fitted",)
+    return options, ()
+
+
+def _out_of_fold(
+    matrix: OutcomeMatrix,
+    seen: Queries,
+    folds: NDArray[np.int64],
+    options: FitOptions,
+    progress: Callable[[str], None],
+) -> QualityForecast:
+    """Each query forecast by a model of the other folds, shape (N, E)."""
+    for encoder in encoders_of(options.features):
+        progress(f"encoding {seen.n} prompts with {encoder.name}")
+        seen.encoded(encoder)
+    quality = [np.empty(matrix.quality.shape) for _ in range(3)]
+    tokens = np.full((*matrix.quality.shape, QUANTILES), np.nan)
+    for fold in range(options.folds):
+        progress(f"fitting {options.model}, fold {fold + 1} of {options.folds}")
+        rest, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        model = fit_model(options.model, matrix.take(rest), seen.take(rest), options.features, options.seed)
+        made = model.forecast(seen.take(own))
+        for whole, part in zip(quality, _parts(made.quality), strict=True):
+            whole[own] = part
+        if made.output_tokens is not None:
+            tokens[own] = made.output_tokens
+    return QualityForecast(Estimate(*quality), None if np.isnan(tokens).all() else tokens)
+
+
+def _calibrated_across(
+    matrix: OutcomeMatrix, raw: QualityForecast, folds: NDArray[np.int64], seed: int
+) -> QualityForecast:
+    """Each fold calibrated by the others, so that no label is calibrated on itself."""
+    quality = [np.empty(matrix.quality.shape) for _ in range(3)]
+    for fold in np.unique(folds):
+        rest, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        calibration = _calibration(matrix.take(rest), raw.quality.value[rest], seed)
+        for whole, part in zip(quality, _parts(calibration.calibrate(raw.quality.take(own))), strict=True):
+            whole[own] = part
+    return QualityForecast(Estimate(*quality), raw.output_tokens)
+
+
+def _calibration(matrix: OutcomeMatrix, predicted: Floats, seed: int) -> Calibration:
+    return Calibration.fit(matrix.endpoints, predicted, matrix.quality, matrix.groups, seed)
+
+
+def _sets(matrix: OutcomeMatrix, held_out: Floats) -> ConformalSets | None:
+    labels = matrix.quality
+    graded = ~(np.isnan(labels) | (labels == 0) | (labels == 1)).all()
+    return None if graded else ConformalSets.fit(held_out, labels)
+
+
+def _parts(estimate: Estimate) -> tuple[Floats, Floats, Floats]:
+    return estimate.value, estimate.low, estimate.high

@@ -1,0 +1,131 @@
+"""The most similar of N encoded texts, by cosine; above `INDEX_ROWS` of them through coarse cells.
+
+The index is k-means cells, about the square root of N: only rows of the `PROBED` cells nearest to a query
+are compared, the others count as not similar at all. Cosines are rounded to 2^-20, so that equal texts
+tie; of a tie the earlier row comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.predict.features.base import Encoding
+from pointsman.types import Bools
+
+INDEX_ROWS: Final = 20_000
+PROBED: Final = 16
+FARTHEST: Final = -2.0
+"""The similarity of a row that was not compared."""
+_ROUNDS: Final = 8
+_SAMPLE_PER_CELL: Final = 50
+_UNIT: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """Encoded texts of length 1.
+
+    Attributes:
+        rows: shape (N, width), in the order of `number`: cell by cell where there are cells.
+        number: shape (N,): the row's place in the data.
+        centres: shape (C, width); C = 0 for an exhaustive search.
+        starts: shape (C + 1,): rows of cell c are starts[c] to starts[c + 1].
+    """
+
+    rows: Encoding
+    number: NDArray[np.int64]
+    centres: Encoding
+    starts: NDArray[np.int64]
+
+    @classmethod
+    def build(cls, encoded: Encoding, seed: int, *, index_rows: int = INDEX_ROWS) -> Self:
+        """From encodings in the order of the data; the seed draws the first centres."""
+        rows = unit_rows(encoded).astype(np.float16).astype(np.float32)  # as they are stored
+        if len(rows) <= index_rows:
+            none = np.empty((0, rows.shape[1]), np.float32)
+            return cls(rows, np.arange(len(rows)), none, np.zeros(1, np.int64))
+        centres = _centres(rows, np.random.default_rng(seed))
+        cell = _nearest(rows, centres)
+        number = np.argsort(cell, kind="stable")
+        starts = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=len(centres)))])
+        return cls(rows[number], number, centres, starts)
+
+    def similarity(self, encoded: Encoding) -> Encoding:
+        """Cosine of R texts with the N rows in the order of the data, shape (R, N); -2 if not compared."""
+        queries = unit_rows(encoded)
+        if not len(self.centres):
+            return np.asarray(np.rint(queries @ self.rows.T * _UNIT) / _UNIT)
+        found = np.full((len(queries), len(self.rows)), FARTHEST, np.float32)
+        near = np.argsort(-(queries @ self.centres.T), axis=1, kind="stable")[:, :PROBED]
+        for row, cells in enumerate(near.tolist()):
+            for cell in cells:
+                part = slice(self.starts[cell], self.starts[cell + 1])
+                found[row, self.number[part]] = np.rint(self.rows[part] @ queries[row] * _UNIT) / _UNIT
+        return found
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Rows as float16: a cosine moves by less than .001."""
+        return {
+            "rows": self.rows.astype(np.float16),
+            "number": self.number,
+            "centres": self.centres,
+            "starts": self.starts,
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """What `to_arrays` gave."""
+        rows = arrays["rows"].astype(np.float32)
+        return cls(rows, arrays["number"], arrays["centres"], arrays["starts"])
+
+
+def nearest(similarity: Encoding, known: Bools, k: int) -> tuple[NDArray[np.int64], Encoding]:
+    """The k rows of greatest similarity among those `known`, of equal ones the earlier.
+
+    Args:
+        similarity: shape (R, N).
+        known: shape (N,).
+        k: at least 1; fewer are given where fewer are known.
+
+    Returns: their numbers and similarities, shape (R, min(k, known)), the most similar first.
+    """
+    among = np.flatnonzero(known)
+    some = similarity[:, among]
+    k = min(k, len(among))
+    key = (some * _UNIT).astype(np.int64) * len(among) + np.arange(len(among))[::-1]
+    top = (
+        np.argpartition(-key, k - 1, axis=1)[:, :k]
+        if k < len(among)
+        else np.tile(np.arange(k), (len(some), 1))
+    )
+    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(key, top, 1), axis=1), 1)
+    return among[top], np.take_along_axis(some, top, 1)
+
+
+def unit_rows(encoded: Encoding) -> Encoding:
+    """Rows scaled to length 1; a row of zeros stays."""
+    length = np.linalg.norm(encoded, axis=1, keepdims=True)
+    return np.asarray(encoded / np.where(length > 0, length, 1), dtype=np.float32)
+
+
+def _centres(rows: Encoding, rng: np.random.Generator) -> Encoding:
+    """k-means on a sample, by cosine; an empty cell keeps its centre."""
+    cells = int(np.sqrt(len(rows)))
+    sample = rows[rng.choice(len(rows), min(len(rows), cells * _SAMPLE_PER_CELL), replace=False)]
+    centres = sample[:cells].copy()
+    for _ in range(_ROUNDS):
+        cell = _nearest(sample, centres)
+        order = np.argsort(cell, kind="stable")
+        used, first = np.unique(cell[order], return_index=True)
+        centres[used] = unit_rows(np.add.reduceat(sample[order], first, axis=0))
+    return centres
+
+
+def _nearest(rows: Encoding, centres: Encoding) -> NDArray[np.int64]:
+    parts = [(rows[start : start + 4096] @ centres.T).argmax(axis=1) for start in range(0, len(rows), 4096)]
+    return np.concatenate(parts)
