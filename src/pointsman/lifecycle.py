@@ -3,7 +3,8 @@
     (new) --arrive--> PREDICTING --queue--> QUEUED --dispatch--> RUNNING --answer--> ANSWERED
                           |   ^               |  ^                  |------fail----> FAILED
                           |   |               |  `-----escalate-----' (its answer is held, another is asked for)
-                          |   `--- defer ---> DEFERRED (looked at again when its timer wakes)
+                          |   `--- defer ---> DEFERRED (looked at again when its timer wakes,
+                          |                   |         on new predictions where its admission put it off)
                           |                   `--queue--> QUEUED (its endpoint went away)
                           |                   `--answer-> ANSWERED (by the answer that is held)
                           `--skip--> SKIPPED    `--refuse--> REFUSED    `--fail--> FAILED (cancelled)
@@ -36,6 +37,7 @@ class Move(StrEnum):
     """What can happen to it."""
 
     DEFER = "defer"
+    PREDICT = "predict"
     QUEUE = "queue"
     DISPATCH = "dispatch"
     ESCALATE = "escalate"
@@ -54,7 +56,7 @@ _DECIDED: Final[dict[Move, State | Disposition]] = {
 }
 TRANSITIONS: Final[dict[State, dict[Move, State | Disposition]]] = {
     State.PREDICTING: _DECIDED,
-    State.DEFERRED: _DECIDED,
+    State.DEFERRED: {**_DECIDED, Move.PREDICT: State.PREDICTING},
     State.QUEUED: {**_DECIDED, Move.DISPATCH: State.RUNNING, Move.ANSWER: Disposition.ANSWERED},
     State.RUNNING: {
         Move.ANSWER: Disposition.ANSWERED,

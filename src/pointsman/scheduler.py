@@ -167,8 +167,16 @@ class Scheduler:
                 self._bypass(request_ids, "predictions were late", step)
             case Woke(Deferred(request_id)):
                 entry = self.ledger.get(request_id)
-                if entry and entry.state is State.DEFERRED and entry.decision:
-                    self._decide(entry.decision.predictions, [entry], step)
+                if entry and entry.state is State.DEFERRED:
+                    self._look_again(entry, step)
+
+    def _look_again(self, entry: Entry, step: Step) -> None:
+        """A deferred request is due: one that was put off is predicted anew, since load and grid have changed."""
+        if entry.request.put_off_s is not None:
+            self.ledger.move(entry, Move.PREDICT)
+            step.arrived.append(entry)
+        elif entry.decision:
+            self._decide(entry.decision.predictions, [entry], step)
 
     # Predictions
 
@@ -246,6 +254,8 @@ class Scheduler:
                 until_s = admit.until_s
                 if until_s is None or not step.now < until_s < inf:
                     until_s = step.now + self._options.retry_assignment_s
+                else:
+                    entry.request = entry.request.put_off(step.now)
                 self.ledger.move(entry, Move.DEFER)
                 step.commands.append(Wake(until_s, Deferred(entry.request.id)))
             case Admission.SKIP:

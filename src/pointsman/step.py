@@ -31,7 +31,8 @@ class Step:
 
     Attributes:
         commands: in the order in which they are given out.
-        arrived: entries of this step's arrivals; some may have ended again.
+        arrived: entries that need predictions: this step's arrivals and those looked at again; some may have
+            ended since.
         outcomes: of requests that ran, for the learner.
         changed: columns of the queues that something joined or left.
     """

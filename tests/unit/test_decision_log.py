@@ -25,6 +25,7 @@ from pointsman.types import (
     Outcome,
     Prompt,
     Request,
+    Valuation,
     Weights,
 )
 
@@ -40,6 +41,7 @@ def decision(request_id: str = "r1", index: int = 1) -> Decision:
     return Decision(
         request_id, 5.0, Admission.RUN, "why é", "weighted", table(), index, {"e0": "too small"},
         np.array([np.inf, 0.25, 0.5]), "e1", Weights(accuracy=1),
+        Valuation(1, 0.5, run_cost=0.7, skip_cost=0.9), "gold",
     )  # fmt: skip
 
 
@@ -59,6 +61,7 @@ def test_a_decision_and_an_outcome_come_back_as_they_were(tmp_path: Path) -> Non
     assert (read.request_id, read.action, read.reason, read.endpoint, read.weights, dict(read.excluded)) == (
         made.request_id, made.action, made.reason, made.endpoint, made.weights, dict(made.excluded),
     )  # fmt: skip
+    assert (read.valuation, read.service_class) == (made.valuation, "gold")
     np.testing.assert_array_equal(read.score, made.score)
     for name in ("quality", "time_s", "carbon_g"):
         for part in ("value", "low", "high"):
@@ -255,4 +258,4 @@ def test_a_full_disk_loses_entries_visibly_and_the_caller_goes_on(tmp_path: Path
 
 def test_the_columns_belong_to_the_version() -> None:
     """Whoever adds a field to `Outcome` raises `VERSION`: files of the old shape must be told apart."""
-    assert (VERSION, hashlib.sha256(SCHEMA.encode()).hexdigest()[:12]) == (1, "e78946d4c442")
+    assert (VERSION, hashlib.sha256(SCHEMA.encode()).hexdigest()[:12]) == (2, "453c4f7bc873")

@@ -21,13 +21,15 @@ ENDS = {
 }
 LEADS = {
     Move.DEFER: State.DEFERRED,
+    Move.PREDICT: State.PREDICTING,
     Move.QUEUE: State.QUEUED,
     Move.DISPATCH: State.RUNNING,
     Move.ESCALATE: State.QUEUED,
 }
 LEGAL = {
     *((state, move) for state in (State.PREDICTING, State.DEFERRED, State.QUEUED) for move in Move
-      if move not in (Move.DISPATCH, Move.ANSWER, Move.ESCALATE)),
+      if move not in (Move.DISPATCH, Move.ANSWER, Move.ESCALATE, Move.PREDICT)),
+    (State.DEFERRED, Move.PREDICT),
     (State.QUEUED, Move.DISPATCH),
     (State.QUEUED, Move.ANSWER),
     (State.RUNNING, Move.ANSWER),

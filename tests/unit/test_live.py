@@ -491,7 +491,7 @@ async def test_a_deferred_request_runs_when_its_time_comes(made):
     handle = await world.ask()
     assert handle.outcome.queue_s >= 0.01
     assert [d.action for d, _ in world.kept.decisions] == [Admission.DEFER, Admission.RUN]
-    assert world.predictor.batches == [1]
+    assert world.predictor.batches == [1, 1]  # predicted anew, since load has changed
 
 
 async def test_a_queue_that_is_full_refuses_and_an_endpoint_that_goes_down_moves_its_queue(made):

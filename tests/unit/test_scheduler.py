@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from pointsman.admit.always import AlwaysAdmit
+from pointsman.admit.put_off import Patience, PutOffAdmit
+from pointsman.admit.threshold import ThresholdAdmit
 from pointsman.errors import InternalError
 from pointsman.events import (
     Abort,
@@ -205,9 +207,32 @@ def test_a_deferred_request_wakes_later_and_never_in_the_past(until_s, woken_s):
     scheduler = build(admit=DeferUntil(until_s))
     _, wake = arrive(scheduler, "a", now=1.0)
     assert wake == Wake(pytest.approx(woken_s), Deferred("a"))
-    record, dispatch = scheduler.step([Woke(wake.timer)], 6.0)
+    woken = scheduler.step([Woke(wake.timer)], 6.0)
+    if until_s == 5.0:  # its admission put it off, so it is predicted anew, in the class of such requests
+        predict, _ = woken
+        assert (predict.requests[0].slo.service_class, predict.requests[0].put_off_s) == ("batch", 1.0)
+        woken = scheduler.step([Predicted(("a",), make_table(ENDPOINTS))], 6.0)
+    record, dispatch = woken
     assert dispatch.request_id == "a"
+    assert record.decision.service_class == ("batch" if until_s == 5.0 else "default")
     assert record.decision.predictions.time_s.value.tolist() == make_table(ENDPOINTS).time_s.value.tolist()
+
+
+def test_what_is_put_off_again_and_again_is_asked_until_its_time_is_up():
+    policy = PutOffAdmit(ThresholdAdmit(1.0), Patience(retry_s=2.0, max_s=5.0, then_run=False))
+    scheduler = build(admit=policy)
+    commands = arrive(scheduler, "a", now=1.0)
+    looks = []
+    while wakes := of_kind(commands, Wake):
+        [wake] = wakes
+        looks.append(wake.at_s)
+        scheduler.step([Woke(wake.timer)], wake.at_s)
+        commands = scheduler.step([Predicted(("a",), make_table(ENDPOINTS))], wake.at_s)
+    record, finish = commands
+    assert looks == [3.0, 5.0, 6.0]
+    assert (finish.outcome.disposition, finish.code) == (Disposition.REFUSED, "refused")
+    assert record.decision.reason.startswith("put off for 5 s, the limit")
+    assert len(scheduler.ledger) == 0
 
 
 class NoKey(FirstComeFirstServed):

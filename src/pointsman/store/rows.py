@@ -13,9 +13,19 @@ from typing import Any, Final
 
 import numpy as np
 
-from pointsman.types import Admission, CostTable, Decision, Disposition, Estimate, Outcome, Request, Weights
+from pointsman.types import (
+    Admission,
+    CostTable,
+    Decision,
+    Disposition,
+    Estimate,
+    Outcome,
+    Request,
+    Valuation,
+    Weights,
+)
 
-VERSION: Final = 1
+VERSION: Final = 2
 """Of the tables, kept in the file's `user_version`."""
 
 _ESTIMATES: Final = ("quality", "output_tokens", "time_s", "energy_j", "price_usd", "carbon_g")
@@ -24,7 +34,7 @@ OUTCOME_COLUMNS: Final = tuple(field.name for field in fields(Outcome))
 SCHEMA: Final = f"""
 CREATE TABLE decisions (
   id INTEGER PRIMARY KEY, request_id TEXT NOT NULL, logged_unix_s REAL NOT NULL, at_s REAL NOT NULL,
-  action TEXT NOT NULL, endpoint TEXT, reason TEXT NOT NULL, policy TEXT NOT NULL, weights TEXT,
+  action TEXT NOT NULL, endpoint TEXT, reason TEXT NOT NULL, policy TEXT NOT NULL, weights TEXT, valuation TEXT,
   excluded TEXT NOT NULL, endpoints TEXT NOT NULL, predictions BLOB NOT NULL, score BLOB, bypassed INTEGER NOT NULL,
   model TEXT NOT NULL, tenant TEXT NOT NULL, service_class TEXT NOT NULL, session TEXT, max_tokens INTEGER,
   prompt_bytes INTEGER NOT NULL, prompt TEXT
@@ -34,7 +44,7 @@ CREATE TABLE outcomes (id INTEGER PRIMARY KEY, logged_unix_s REAL NOT NULL, {", 
 CREATE INDEX outcomes_by_request ON outcomes (request_id);
 PRAGMA user_version = {VERSION};
 """
-INSERT_DECISION: Final = f"INSERT INTO decisions VALUES (NULL{', ?' * 20})"  # noqa: S608 - constants
+INSERT_DECISION: Final = f"INSERT INTO decisions VALUES (NULL{', ?' * 21})"  # noqa: S608 - constants
 INSERT_OUTCOME: Final = f"INSERT INTO outcomes VALUES (NULL{', ?' * (len(OUTCOME_COLUMNS) + 1)})"  # noqa: S608 - constants
 
 
@@ -52,6 +62,7 @@ def decision_row(
         _text(decision.reason),
         decision.policy,
         weights,
+        None if decision.valuation is None else json.dumps(asdict(decision.valuation)),
         json.dumps(dict(decision.excluded)),
         json.dumps(decision.table.endpoints),
         _encode(decision.predictions),
@@ -59,7 +70,7 @@ def decision_row(
         decision.table.bypassed,
         _text(request.model),
         _text(request.tenant),
-        _text(request.slo.service_class),
+        _text(decision.service_class),
         None if request.session is None else _text(request.session),
         request.max_tokens,
         request.prompt.total_bytes,
@@ -97,6 +108,8 @@ def decision_of(row: sqlite3.Row) -> Decision:
         score=None if row["score"] is None else np.frombuffer(row["score"], dtype="<f8"),
         endpoint=row["endpoint"],
         weights=None if row["weights"] is None else Weights(**json.loads(row["weights"])),
+        valuation=None if row["valuation"] is None else Valuation(**json.loads(row["valuation"])),
+        service_class=row["service_class"],
     )
 
 
