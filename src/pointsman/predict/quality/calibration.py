@@ -175,8 +175,8 @@ def _wilson(share: Floats, labels: Floats) -> tuple[Floats, Floats]:
     over = _Z_90**2 / np.maximum(labels, 1e-9)
     middle = share + over / 2
     half = np.sqrt(over * (share * (1 - share) + over / 4))
-    low: Floats = (middle - half) / (1 + over)
-    return low, (middle + half) / (1 + over)
+    low = np.clip((middle - half) / (1 + over), 0.0, share)
+    return low, np.clip((middle + half) / (1 + over), share, 1.0)
 
 
 def _read(table: Floats, predicted: Floats) -> Floats:

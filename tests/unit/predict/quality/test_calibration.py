@@ -83,6 +83,7 @@ def test_no_labels_change_nothing_and_say_nothing() -> None:
     estimate = made.calibrate(Estimate.without_interval(np.array([[0.3]])))
     assert estimate.value[0, 0] == pytest.approx(0.3)
     assert (estimate.low[0, 0], estimate.high[0, 0]) == pytest.approx((0, 1), abs=1e-6)
+    assert 0 <= estimate.low[0, 0] <= estimate.high[0, 0] <= 1
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
