@@ -36,10 +36,12 @@ class EndpointFacts:
     Attributes:
         energy_modelled: energy follows from a model with stated constants, not from a meter.
         origin: one sentence on where the numbers are from.
+        quality: one on where its accuracy is from, where that is not the same.
     """
 
     energy_modelled: bool = False
     origin: str = ""
+    quality: str = ""
 
 
 _NO_FACTS: Final = EndpointFacts()
@@ -137,8 +139,7 @@ def _notes(facts: EndpointFacts, *, usable: bool) -> tuple[str, ...]:
         notes.append("a prediction is not a finite number, so it counts as worst")
     if facts.energy_modelled:
         notes.append("its energy is modelled, not measured")
-    if facts.origin:
-        notes.append(facts.origin)
+    notes += [sentence for sentence in (facts.quality, facts.origin) if sentence]
     return tuple(notes)
 
 

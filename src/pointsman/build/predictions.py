@@ -16,7 +16,9 @@ from pointsman.meters.carbon import GridIntensity
 from pointsman.predict.artifact import FitArtifact
 from pointsman.predict.base import Predictor
 from pointsman.predict.endpoint import ProfilePredictor
+from pointsman.predict.learned import LearnedPredictor
 from pointsman.predict.model_profile import QualityPrior, default_profile
+from pointsman.predict.quality.learned_model import LearnedModel
 
 SHIPPED_FIT: Final = "fleet_fit.json"
 
@@ -56,18 +58,37 @@ def artifact_of(config: Config) -> FitArtifact | None:
 
 
 def predictor_of(config: Config, clock: Clock) -> tuple[ProfilePredictor, Predictor]:
-    """The predictor by profiles, and the one to ask: the same, with the grid's hours, or a plugin."""
+    """The predictor by profiles, and the one to ask: the same, a learned one over it, or a plugin.
+
+    Where a grid is configured, the one to ask looks its hour up first. Raises: ConfigError, DataError,
+    MissingError.
+    """
     endpoints = endpoints_of(config)
     inner = ProfilePredictor(endpoints, artifact_of(config))
-    if config.predictor.name != inner.name:
-        return inner, cast(Predictor, plugin("predict", config.predictor.name)(config, endpoints))
+    match config.predictor.name:
+        case inner.name:
+            asked: Predictor = inner
+        case LearnedPredictor.name:
+            asked = LearnedPredictor(endpoints, inner, quality_model_of(config))
+        case name:
+            return inner, cast(Predictor, plugin("predict", name)(config, endpoints))
     grid = config.energy.grid_gco2e_per_kwh
     if grid is None:
-        return inner, inner
+        return inner, asked
     source = config.energy.grid_source or ""
     intensity = (
         GridIntensity.from_csv(grid, source=source)
         if isinstance(grid, Path)
         else GridIntensity.constant(grid, source=source)
     )
-    return inner, GridPredictor(inner, inner, intensity, clock)
+    return inner, GridPredictor(asked, inner, intensity, clock)
+
+
+def quality_model_of(config: Config) -> LearnedModel:
+    """The artifact of the learned predictor. Raises: ConfigError where none is named, DataError, MissingError."""
+    artifact = config.predictor.artifact
+    if artifact is None:
+        raise ConfigError(
+            f"{config.file} names no artifact", remedy="Set predictor: {name: learned, artifact: FOLDER}"
+        )
+    return LearnedModel.read(artifact)

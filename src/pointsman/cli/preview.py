@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +17,9 @@ from pointsman.build import decider_of, endpoints_of, predictor_of, read_config
 from pointsman.clock import RealClock
 from pointsman.config import Config
 from pointsman.errors import BadRequest, NoEligibleEndpoint
-from pointsman.predict.model_profile import ModelProfile, Provenance
+from pointsman.predict.base import Predictor, quality_sources
+from pointsman.predict.endpoint import ProfilePredictor
+from pointsman.predict.model_profile import Provenance
 from pointsman.types import AUTO, Admission, Decision, Endpoint, EndpointView, Prompt, Request, Weights
 
 PromptText = Annotated[
@@ -86,19 +87,20 @@ def preview(config: Config, request: Request) -> Preview:
     decision = decider_of(config).decide([request], table, idle, 0.0)[0].decision
     if decision.action is Admission.REFUSE and decision.score is None:
         raise NoEligibleEndpoint(decision.reason)
-    return Preview(config, endpoints, request, decision, _facts(inner.endpoints, inner.profiles))
+    return Preview(config, endpoints, request, decision, _facts(inner, predictor))
 
 
-def _facts(names: Sequence[str], profiles: Sequence[ModelProfile]) -> dict[str, EndpointFacts]:
+def _facts(inner: ProfilePredictor, predictor: Predictor) -> dict[str, EndpointFacts]:
     """Where the numbers are from; endpoints measured in one run share one sentence, their rows summed."""
     rows: Counter[Provenance] = Counter()
-    for profile in profiles:
+    for profile in inner.profiles:
         rows[replace(profile.provenance, rows=0)] += profile.provenance.rows
+    learned = quality_sources(predictor)
     facts = {}
-    for name, profile in zip(names, profiles, strict=True):
+    for name, profile in zip(inner.endpoints, inner.profiles, strict=True):
         of_run = rows[replace(profile.provenance, rows=0)]
         origin = replace(profile.provenance, rows=of_run).sentence()
-        facts[name] = EndpointFacts(profile.provenance.energy_modelled, origin)
+        facts[name] = EndpointFacts(profile.provenance.energy_modelled, origin, learned.get(name, ""))
     return facts
 
 

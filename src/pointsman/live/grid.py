@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pointsman.clock import Clock
 from pointsman.meters.carbon import GridIntensity
-from pointsman.predict.base import Predictor, is_slow
+from pointsman.predict.base import Predictor, is_slow, quality_sources
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.types import CostTable, Request
 
@@ -23,6 +23,7 @@ class GridPredictor:
         self, asked: Predictor, profiles: ProfilePredictor, grid: GridIntensity, clock: Clock
     ) -> None:
         self.name, self.slow = asked.name, is_slow(asked)
+        self.quality_sources = quality_sources(asked)
         self._asked, self._profiles, self._grid, self._clock = asked, profiles, grid, clock
 
     def predict(self, requests: Sequence[Request], running: Sequence[int]) -> CostTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pointsman.types import CostTable, Floats, Request
@@ -31,6 +31,15 @@ def is_slow(predictor: Predictor) -> bool:
     A predictor says so by the attribute `slow`; one that has none is fast.
     """
     return bool(getattr(predictor, "slow", False))
+
+
+def quality_sources(predictor: Predictor) -> Mapping[str, str]:
+    """Endpoint -> one sentence on where its quality is from, if not from a profile.
+
+    A predictor says so by the attribute `quality_sources`.
+    """
+    said: Mapping[str, str] = getattr(predictor, "quality_sources", {})
+    return said
 
 
 class CostModel(Protocol):

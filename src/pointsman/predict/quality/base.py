@@ -47,6 +47,10 @@ class Queries:
         """These queries with an encoding that was made before, shape (R, width)."""
         return Queries(self.texts, self.tasks, self._encodings | {encoder.name: values})
 
+    def with_tasks(self, tasks: Sequence[str]) -> Queries:
+        """The same texts, with other tasks and all that is encoded of them."""
+        return Queries(self.texts, tasks, self._encodings)
+
     def take(self, rows: NDArray[np.int64]) -> Queries:
         """Some of the queries, in that order, with what is encoded of them."""
         return Queries(

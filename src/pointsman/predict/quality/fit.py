@@ -1,14 +1,16 @@
 """From outcomes to a calibrated model, and what it says of queries that it has not learnt.
 
-    folds by prompt --> a model for each, on the others' rows --> held-out forecasts
-    held-out forecasts --> calibration, conformal sets
-    all rows --> the model that is kept
+folds by prompt --> a model for each, on the others' rows --> held-out forecasts
+held-out forecasts --> calibration, conformal sets
+all rows --> the model that is kept
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -21,7 +23,7 @@ from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import QualityForecast, Queries
 from pointsman.predict.quality.calibration import Calibration
 from pointsman.predict.quality.conformal import ConformalSets
-from pointsman.predict.quality.kinds import FEATURES, MODELS, encoders_of, fit_model
+from pointsman.predict.quality.kinds import FEATURES, MODELS, as_kept, encoders_of, fit_model
 from pointsman.predict.quality.learned_model import LearnedModel
 from pointsman.types import Estimate, Floats
 
@@ -49,7 +51,7 @@ class FitOptions:
 
     def __post_init__(self) -> None:
         """Raises BadRequest for what is not known."""
-        if self.model not in MODELS or self.features not in FEATURES:
+        if self.model not in MODELS or self.features not in (*FEATURES, "none"):
             raise BadRequest(
                 f"model {self.model!r} with features {self.features!r} can't be fitted",
                 remedy=f"Models: {', '.join(MODELS)}; features: {', '.join(FEATURES)}",
@@ -94,7 +96,7 @@ def fit_quality(
     """
     options, notes = _possible(matrix, options or FitOptions())
     texts = queries or Queries(matrix.prompts, matrix.tasks)
-    seen = texts if options.tasks else texts.without_tasks()
+    seen = texts.with_tasks(matrix.tasks if options.tasks else ("",) * texts.n)
     held_out = folds = None
     calibration, sets = Calibration.identity(matrix.endpoints), None
     if options.folds:
@@ -105,8 +107,24 @@ def fit_quality(
         held_out = _calibrated_across(matrix, raw, folds, options.seed)
         sets = _sets(matrix, held_out.quality.value)
     progress(f"fitting {options.model} on all {len(matrix.query_ids)} queries")
-    model = fit_model(options.model, matrix, seen, options.features, options.seed)
-    return FittedQuality(LearnedModel(model, calibration, sets), held_out, folds, notes)
+    model = as_kept(fit_model(options.model, matrix, seen, options.features, options.seed), options.features)
+    about = {
+        "data": fingerprint(matrix),
+        "queries": len(matrix.query_ids),
+        "labels": dict(zip(matrix.endpoints, (~np.isnan(matrix.quality)).sum(axis=0).tolist(), strict=True)),
+        "settings": asdict(options),
+    }
+    learned = LearnedModel(model, calibration, options.features, sets, about)
+    return FittedQuality(learned, held_out, folds, notes)
+
+
+def fingerprint(matrix: OutcomeMatrix) -> str:
+    """A hash of ids, endpoints and labels, whatever the order of the queries."""
+    order = sorted(range(len(matrix.query_ids)), key=matrix.query_ids.__getitem__)
+    digest = hashlib.sha256(json.dumps([sorted(matrix.query_ids), matrix.endpoints]).encode())
+    for values in (matrix.quality, matrix.output_tokens):
+        digest.update(np.ascontiguousarray(values[order], dtype="<f8").tobytes())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _possible(matrix: OutcomeMatrix, options: FitOptions) -> tuple[FitOptions, tuple[str, ...]]:
@@ -115,11 +133,15 @@ def _possible(matrix: OutcomeMatrix, options: FitOptions) -> tuple[FitOptions, t
     labels = matrix.quality[~np.isnan(matrix.quality)]
     if n_groups < MIN_GROUPS:
         note = f"{n_groups} different prompts are too few to learn from (at least {MIN_GROUPS})"
-        return replace(options, model="prior", folds=0), (f"{note}: only the prior was fitted",)
+        return replace(options, model="prior", features="none", folds=0), (
+            f"{note}: only the prior was fitted",
+        )
     if not len(labels) or labels.min() == labels.max():
         said = f"all {len(labels)} labels are {labels[0]:g}" if len(labels) else "there is no label"
-        return replace(options, model="prior"), (f"{said}, so nothing tells them apart: only the prior was fitted",)
-    return options, ()
+        return replace(options, model="prior", features="none"), (
+            f"{said}, so nothing tells them apart: only the prior was fitted",
+        )
+    return (replace(options, features="none") if options.model == "prior" else options), ()
 
 
 def _out_of_fold(

@@ -12,6 +12,7 @@ from pointsman.errors import BadRequest, DataError
 from pointsman.predict.features.base import TextEncoder
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import QualityModel, Queries
+from pointsman.predict.quality.knn import KnnQuality
 from pointsman.predict.quality.prior import PriorQuality
 
 MODELS: Final = ("blend", "trained", "knn", "prior")
@@ -27,6 +28,8 @@ SLOW: Final = frozenset({"minilm"})
 def encoders_of(features: str) -> tuple[TextEncoder, ...]:
     """The encoders of some features, made once. Raises: BadRequest, MissingError."""
     match features:
+        case "none":
+            return ()
         case "hot":
             from pointsman.predict.features.hot import HotFeatures
 
@@ -38,16 +41,22 @@ def encoders_of(features: str) -> tuple[TextEncoder, ...]:
     raise BadRequest(f"there are no features {features!r}", remedy=f"There are {', '.join(FEATURES)}")
 
 
-def fit_model(
-    kind: str, matrix: OutcomeMatrix, queries: Queries, features: str, seed: int
-) -> QualityModel:
+def fit_model(kind: str, matrix: OutcomeMatrix, queries: Queries, features: str, seed: int) -> QualityModel:
     """Fit one of `MODELS`; `queries` are those of the matrix, with what is encoded of them."""
     seen = OutcomeMatrix(
-        matrix.query_ids, matrix.prompts, tuple(queries.tasks), matrix.endpoints, matrix.quality, matrix.output_tokens
+        matrix.query_ids,
+        matrix.prompts,
+        tuple(queries.tasks),
+        matrix.endpoints,
+        matrix.quality,
+        matrix.output_tokens,
     )
     match kind:
         case "prior":
             return PriorQuality.fit(seen)
+        case "knn":
+            encoder = encoders_of(features)[-1]
+            return KnnQuality.fit(seen, encoder, encoding=queries.encoded(encoder), seed=seed)
     raise BadRequest(f"there is no model {kind!r}", remedy=f"There are {', '.join(MODELS)}")
 
 
@@ -58,4 +67,12 @@ def model_from_arrays(
     match kind:
         case "prior":
             return PriorQuality.from_arrays(arrays, rest)
+        case "knn":
+            return KnnQuality.from_arrays(arrays, rest, encoders_of(features)[-1])
     raise DataError(f"there is no model {kind!r}", remedy="Train it again, with this version")
+
+
+def as_kept(model: QualityModel, features: str) -> QualityModel:
+    """The model as an artifact will give it back, so that both say the same to the last bit."""
+    arrays, rest = model.to_arrays()
+    return model_from_arrays(model.name, arrays, rest, features)

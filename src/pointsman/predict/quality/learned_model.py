@@ -68,6 +68,14 @@ class LearnedModel:
         made = self.model.forecast(queries)
         return QualityForecast(self.calibration.calibrate(made.quality), made.output_tokens)
 
+    def sentence(self, endpoint: str) -> str:
+        """Where its quality for an endpoint is from, for explanations."""
+        labels = self.about.get("labels", {}).get(endpoint)
+        held_out = self.about.get("held_out", {}).get(endpoint, {}).get("auroc")
+        from_labels = "" if labels is None else f" from {labels:,} labels"
+        measured = "" if held_out is None else f", held-out AUROC {held_out:.2f}"
+        return f"quality learnt by {self.name}{from_labels}{measured}"
+
     def prediction_sets(self, forecast: QualityForecast) -> PredictionSets | None:
         """Which labels are possible at the level of `sets`, shape (R, E)."""
         return None if self.sets is None else self.sets.sets(forecast.quality.value)

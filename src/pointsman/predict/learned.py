@@ -1,0 +1,89 @@
+"""Predictions with quality and answer length learnt from outcomes; all else from fitted profiles.
+
+text of the last user turn -> its core -> quality and length quantiles on every endpoint it learnt
+-> tokens, time, energy, price, carbon by the profiles, with that length
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from pointsman.errors import DataError
+from pointsman.predict.endpoint import ProfilePredictor
+from pointsman.predict.features.core_text import core_text
+from pointsman.predict.quality.base import QualityForecast, Queries
+from pointsman.predict.quality.learned_model import LearnedModel
+from pointsman.types import CostTable, Endpoint, Estimate, Floats, Request
+
+_UNKNOWN: Final = -1
+
+
+class LearnedPredictor:
+    """Implements `Predictor`. Changes nothing but what `profiles` shares with a learner.
+
+    Args:
+        endpoints: in column order, those of `profiles`.
+        profiles: predicts the rest, and the quality and length of endpoints that the model does not know.
+        model: its endpoints are found by an endpoint's name, else by its model's name.
+
+    Attributes:
+        slow: a prediction takes milliseconds.
+        quality_sources: endpoint -> one sentence on where its quality is from.
+
+    Raises: DataError where the model knows none of the endpoints.
+    """
+
+    name: str = "learned"
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint], profiles: ProfilePredictor, model: LearnedModel
+    ) -> None:
+        self.profiles, self.model, self.slow = profiles, model, model.slow
+        self.endpoints = profiles.endpoints
+        column_of = {name: column for column, name in enumerate(model.endpoints)}
+        names = [(endpoint.name, endpoint.model, endpoint.upstream_model) for endpoint in endpoints]
+        found = [next((column_of[name] for name in own if name in column_of), _UNKNOWN) for own in names]
+        self._columns = np.array(found)
+        self._known = self._columns != _UNKNOWN
+        if not self._known.any():
+            raise DataError(
+                f"the quality model knows {', '.join(model.endpoints)}, and none of the endpoints "
+                f"{', '.join(self.endpoints)}",
+                remedy="Train it on outcomes of these endpoints, or name them alike",
+            )
+        self.quality_sources: Mapping[str, str] = MappingProxyType(
+            {
+                name: "quality not learnt: the profile's"
+                if column == _UNKNOWN
+                else model.sentence(model.endpoints[column])
+                for name, column in zip(self.endpoints, found, strict=True)
+            }
+        )
+
+    def predict(self, requests: Sequence[Request], running: Sequence[int]) -> CostTable:
+        """For R requests and E endpoints; see `Predictor`."""
+        texts = [core_text(request.prompt.text) for request in requests]
+        made = self.model.forecast(Queries.without_task(texts))
+        return self.profiles.predict(requests, running, self._of_endpoints(made))
+
+    def prior_row(self) -> CostTable:
+        """What is expected of a request of which nothing is known: the profiles'."""
+        return self.profiles.prior_row()
+
+    def _of_endpoints(self, made: QualityForecast) -> QualityForecast:
+        """The model's columns in the order of the endpoints, NaN for those it does not know."""
+        quality = made.quality
+        return QualityForecast(
+            Estimate(self._picked(quality.value), self._picked(quality.low), self._picked(quality.high)),
+            None if made.output_tokens is None else self._picked(made.output_tokens),
+        )
+
+    def _picked(self, values: Floats) -> Floats:
+        picked: Floats = values[:, self._columns]
+        if not self._known.all():
+            picked[:, ~self._known] = np.nan
+        return picked
