@@ -1,5 +1,7 @@
 """The scheduler under a hostile driver, which does whatever the events allow, in any order.
 
+Some answers are held and judged: kept, asked for again elsewhere, or met by a policy that is at fault.
+
 Checks invariants 1 to 5 (docs/invariants.md) on what the scheduler says alone, and that an illegal
 event raises and changes nothing.
 """
@@ -17,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from pointsman.admit.answer import Verdict
 from pointsman.errors import IllegalTransition
 from pointsman.events import (
     Abort,
@@ -41,9 +44,11 @@ from pointsman.scheduler import Scheduler, SchedulerOptions
 from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
 from pointsman.testing.recording import Recording
 from pointsman.types import (
+    BATCH,
     UNASSIGNED,
     Admission,
     Admit,
+    AnswerSignals,
     Assignment,
     Disposition,
     EndpointLoad,
@@ -62,6 +67,10 @@ TEXTS = (
     "defer 2",
     "defer 30",
     "picky",
+    "held",
+    "held",
+    "held",
+    "holding raises",
     "admit raises",
     "assign raises",
 )
@@ -99,10 +108,42 @@ class ByText:
         return Assignment(chosen, score, ("the quickest",) * len(requests))
 
 
+KEEP, ESCALATE, RAISE, CHOOSE_WRONGLY = (AnswerSignals(mean_logprob=-float(n)) for n in range(4))
+
+
+class BySignals:
+    """Judges the held answers as the driver says: it writes its will into the signals."""
+
+    name = "by_signals"
+
+    def holds(self, request, decision):
+        if request.prompt.text == "holding raises":
+            raise ValueError("a plugin's fault")
+        return request.prompt.text == "held"
+
+    def judge(self, request, table, column, signals, eligible):
+        if signals == RAISE:
+            raise ValueError("a plugin's fault")
+        chosen = UNASSIGNED
+        if signals == CHOOSE_WRONGLY:
+            chosen = column
+        elif signals == ESCALATE and eligible.any():
+            chosen = int(eligible.argmax())
+        return Verdict(chosen, "as it was told", np.where(eligible, 1.0, np.inf))
+
+
 def build(endpoints, max_queued):
     policy = ByText()
     options = SchedulerOptions(predict_deadline_s=0.5, max_queued=max_queued, retry_assignment_s=1.0)
-    return Scheduler(endpoints, policy, policy, FirstComeFirstServed(), unknown_prior(endpoints), options)
+    return Scheduler(
+        endpoints,
+        policy,
+        policy,
+        FirstComeFirstServed(),
+        unknown_prior(endpoints),
+        options,
+        answers=BySignals(),
+    )
 
 
 class HostileDriver(RuleBasedStateMachine):
@@ -121,6 +162,7 @@ class HostileDriver(RuleBasedStateMachine):
         self.arrival_order = {}
         self.queued = {e.name: [] for e in self.endpoints}
         self.running, self.aborting = {}, set()
+        self.held, self.asked_of, self.answered_by, self.given = set(), {}, {}, set()
         self.predicts, self.timers, self.asked = [], [], Counter()
 
     # What the driver may do: each rule adds events to the batch, or steps.
@@ -170,12 +212,17 @@ class HostileDriver(RuleBasedStateMachine):
         self.batch.append(Woke(timer))
 
     @precondition(lambda self: self.running)
-    @rule(data=st.data(), answered=st.booleans())
-    def end(self, data, answered):
+    @rule(
+        data=st.data(),
+        answered=st.booleans(),
+        signals=st.sampled_from([KEEP, ESCALATE, ESCALATE, ESCALATE, RAISE, CHOOSE_WRONGLY]),
+        given=st.booleans(),
+    )
+    def end(self, data, answered, signals, given):
         request_id = data.draw(st.sampled_from(sorted(self.running)))
         ending = {e.request_id for e in self.batch if isinstance(e, Completed | Failed)}
         if request_id not in ending:
-            self.batch.append(self._end(request_id, answered=answered))
+            self.batch.append(self._end(request_id, answered=answered, signals=signals, given=given))
 
     @precondition(lambda self: self.ids)
     @rule(data=st.data())
@@ -257,10 +304,12 @@ class HostileDriver(RuleBasedStateMachine):
     def _in_batch(self):
         return {event.request.id for event in self.batch if isinstance(event, Arrived)}
 
-    def _end(self, request_id, *, answered):
+    def _end(self, request_id, *, answered, signals=KEEP, given=False):
         disposition = Disposition.ANSWERED if answered else Disposition.FAILED
         outcome = Outcome(request_id, self.running[request_id], disposition, e2e_s=1.0)
-        return Completed(request_id, outcome) if answered else Failed(request_id, outcome)
+        if answered:
+            return Completed(request_id, outcome, signals)
+        return Failed(request_id, outcome, given and request_id not in self.held)
 
     def _step(self, events):
         longest = {view.name: max(self.max_queued, view.queued) for view in self.scheduler.view()}
@@ -276,6 +325,11 @@ class HostileDriver(RuleBasedStateMachine):
             if isinstance(event, CapacityChanged):
                 self.limit[event.endpoint] = event.max_concurrent
                 self.healthy[event.endpoint] = event.healthy
+            if isinstance(event, Completed):
+                self.answered_by.setdefault(event.request_id, []).append(event.outcome.endpoint)
+            if isinstance(event, Failed) and event.given:
+                self.given.add(event.request_id)
+        self.ending = {event.request_id for event in events if isinstance(event, Completed | Failed)}
         for command in self.recording.step(self.scheduler, events, self.now):
             self._take(command)
 
@@ -283,8 +337,9 @@ class HostileDriver(RuleBasedStateMachine):
         match command:
             case Predict(requests, running, deadline_s):
                 ids = tuple(request.id for request in requests)
-                self.asked.update(ids)
+                self.asked.update(request.id for request in requests if request.put_off_s is None)
                 assert all(self.asked[i] <= self.arrived[i] for i in ids), "predictions are made once"
+                assert all(r.put_off_s is None or r.slo.service_class == BATCH for r in requests)
                 assert deadline_s == self.now + 0.5
                 assert len(running) == len(self.endpoints)
                 self.predicts.append(ids)
@@ -293,12 +348,17 @@ class HostileDriver(RuleBasedStateMachine):
                 self.timers.append(timer)
             case Record(decision):
                 self._leave_queues(decision.request_id)
+                if decision.request_id in self.ending & self.held:
+                    self.running.pop(decision.request_id, None)  # its answer is held, another is asked for
                 assert decision.request_id not in self.running
                 if decision.action is Admission.RUN:
                     assert decision.endpoint not in decision.excluded
                     self.queued[decision.endpoint].append(decision.request_id)
-            case Dispatch(request_id, endpoint):
+            case Dispatch(request_id, endpoint, held):
                 assert request_id not in self.running, "invariant 2: dispatched twice at once"
+                assert endpoint not in self.asked_of.setdefault(request_id, []), "asked twice"
+                self.asked_of[request_id].append(endpoint)
+                (self.held.add if held else self.held.discard)(request_id)
                 first = min(self.queued[endpoint], key=self.arrival_order.get)
                 assert request_id == first, "invariant 4: overtaken by one that arrived later"
                 self.queued[endpoint].remove(request_id)
@@ -310,15 +370,29 @@ class HostileDriver(RuleBasedStateMachine):
                 assert self.running[request_id] == endpoint
                 assert request_id not in self.aborting
                 self.aborting.add(request_id)
-            case Finish(outcome, code):
+            case Finish(outcome, code, unused):
                 self._leave_queues(outcome.request_id)
                 self.running.pop(outcome.request_id, None)
+                self._check_runs(outcome, unused, code)
                 self.aborting.discard(outcome.request_id)
                 self.finished[outcome.request_id] += 1
                 assert (code == "") == (outcome.disposition is Disposition.ANSWERED)
                 assert outcome.endpoint or outcome.reason, "invariant 1: it ended without a reason"
             case Learn(outcomes):
                 assert outcomes
+
+    def _check_runs(self, outcome, unused, code):
+        """Every run is told of once; an answer that came is lost only if the caller went or has a part of another."""
+        runs = [run.endpoint for run in (*unused, outcome) if run.endpoint]
+        assert sorted(runs) == sorted(self.asked_of.pop(outcome.request_id, []))
+        came = self.answered_by.pop(outcome.request_id, [])
+        assert {run.endpoint for run in unused if run.disposition is Disposition.ESCALATED} <= set(came)
+        if outcome.disposition is Disposition.ANSWERED:
+            assert outcome.endpoint in came
+        elif came:
+            assert outcome.request_id in self.given or code == "cancelled", "a held answer was lost"
+        self.given.discard(outcome.request_id)
+        self.held.discard(outcome.request_id)
 
     def _leave_queues(self, request_id):
         for waiting in self.queued.values():
