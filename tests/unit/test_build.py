@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pointsman.assign.baselines import RandomAssign, SingleAssign
+from pointsman.assign.floor import FloorAssign
+from pointsman.assign.value import ValueAssign
 from pointsman.assign.weighted import WeightedAssign
 from pointsman.build import endpoints_of, fleet_of, meters_of, predictor_of, read_config
-from pointsman.build.policies import assign_policy_of
+from pointsman.build.policies import admit_policy_of, assign_policy_of
 from pointsman.clock import VirtualClock
 from pointsman.config import Config
 from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.errors import ConfigError, MissingError
+from pointsman.testing.fakes import make_request, make_table
 from pointsman.types import Prompt, Request
 
 TWO = """
@@ -83,11 +87,34 @@ def test_declared_accuracy_and_price_reach_the_predictions(tmp_path: Path) -> No
         ("pointsman: {policy: {name: single, model: small}}", SingleAssign),
         ("pointsman: {policy: {name: random, seed: 3}}", RandomAssign),
         ("pointsman: {policy: {name: weighted, weights: {time: 1}}}", WeightedAssign),
+        ("pointsman: {policy: value}", ValueAssign),
+        ("pointsman: {policy: {name: floor, threshold: 0.7}}", FloorAssign),
     ],
 )
 def test_policies_by_name(tmp_path: Path, ours: str, kind: type) -> None:
     made = config(tmp_path, ours)
-    assert isinstance(assign_policy_of(made, endpoints_of(made)), kind)
+    assert assign_policy_of(made, endpoints_of(made)).name == kind.name
+
+
+@pytest.mark.parametrize(
+    ("admission", "by_default", "allowed", "forbidden"),
+    [
+        ("always", "run", "skip", "run"),
+        ("value", "skip", "skip", "run"),
+        ("{name: threshold, threshold: 1.0}", "skip", "skip", "run"),
+        ("{name: random, share: 0.0}", "skip", "skip", "run"),
+        ("{name: value, on_skip: defer}", "defer", "defer", "run"),
+    ],
+)
+def test_a_request_is_skipped_only_where_the_admission_or_its_caller_says_so(
+    tmp_path: Path, admission: str, by_default: str, allowed: str, forbidden: str
+) -> None:
+    made = config(tmp_path, f"pointsman: {{costs: {{c_run: 5}}, admission: {admission}}}")
+    policy, endpoints = admit_policy_of(made), endpoints_of(made)
+    requests = [make_request(f"r{i}", allow_skip=allow) for i, allow in enumerate((None, True, False))]
+    eligible = np.ones((3, len(endpoints)), dtype=bool)
+    admits = policy.admit(requests, make_table(endpoints, 3), eligible, 0.0)
+    assert [admit.action.value for admit in admits] == [by_default, allowed, forbidden]
 
 
 def test_a_profile_that_the_fit_does_not_hold_is_refused_with_those_it_does(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pointsman.config import (
 from pointsman.engines.base import Timeouts
 from pointsman.errors import ConfigError
 from pointsman.meters.cpu_time import WATTS_PER_CORE, WATTS_PER_GIB
-from pointsman.types import Api, Modality, Slo, Weights
+from pointsman.types import Api, Modality, Penalties, RunCost, Slo, ValueTerms, Weights
 
 ROOT = Path(__file__).parents[2]
 TYPICAL = Path(__file__).parent / "data" / "litellm_typical.yaml"
@@ -148,7 +148,7 @@ speed: 1
         ":5: model_list[1]: the key 'litellm_params' is missing. Add `litellm_params:`",
         (
             ":7: pointsman.policy: the policy 'wieghted' is not known."
-            " Did you mean 'weighted'? Known: cheapest, random, single, weighted"
+            " Did you mean 'weighted'? Known: cheapest, floor, random, single, value, weighted"
         ),
         ":8: pointsman.server.hots: unknown key. Did you mean 'host'?",
         ":8: pointsman.server.port: '99999' is out of range. Give a whole number from 0 to 65535",
@@ -168,8 +168,52 @@ speed: 1
         ("policy: {weights: {carbon: 1}}", 4, "a weight on carbon without a grid intensity"),
         ("policy: single", 4, "the policy 'single' names no model"),
         ("policy: {name: single, model: n}", 4, "policy.model 'n' is no model of this file"),
-        ("policy: [weighted]", 4, "a list of 1 is not a map. It takes the keys model, name, seed, weights"),
-        ("admission: sometimes", 4, "'sometimes' is not known. Known: always"),
+        (
+            "policy: [weighted]",
+            4,
+            "a list of 1 is not a map. It takes the keys model, name, seed, threshold, weights",
+        ),
+        ("admission: sometimes", 4, "'sometimes' is not known. Known: always, random, threshold, value"),
+        (
+            "admission: threshold",
+            4,
+            "the admission 'threshold' has no threshold. Add `threshold:` from 0 to 1",
+        ),
+        (
+            "admission: {name: threshold, threshold: 60}",
+            4,
+            "'60' is out of range. Give a number at least 0 and at",
+        ),
+        ("admission: random", 4, "the admission 'random' has no share"),
+        ("admission: {on_skip: ignore}", 4, "'ignore' is not known. Known: defer, error, reply"),
+        ("admission: {reply: ''}", 4, "admission.reply: '' is no usable text"),
+        (
+            "admission: {defer: {retry_s: 60, max_defer_s: 5}}",
+            4,
+            "retry_s 60 is above max_defer_s 5. Look again",
+        ),
+        ("admission: {defer: {max_defer_s: 0}}", 4, "'0' is out of range. Give a number above 0"),
+        ("admission: {defer: {then: wait}}", 4, "defer.then: 'wait' is not known. Known: refuse, run"),
+        ("policy: floor", 4, "the policy 'floor' has no threshold. Add `threshold:` from 0 to 1"),
+        ("policy: {name: floor, threshold: -0.1}", 4, "policy.threshold: '-0.1' is out of range"),
+        ("costs: {c_wrong: -1}", 4, "costs.c_wrong: '-1' is out of range. Give a number at least 0"),
+        ("costs: {c_run: free}", 4, "costs.c_run: 'free' is not a number. Give a number at least 0"),
+        (
+            "costs: {c_run: {joules: 1}}",
+            4,
+            "costs.c_run.joules: unknown key. Known here: constant, per_j, per_s, per_usd",
+        ),
+        ("costs: {c_miss: .nan}", 4, "costs.c_miss: '.nan' is not finite"),
+        (
+            "costs: {classes: {gold: {c_mis: 2}}}",
+            4,
+            "costs.classes.gold.c_mis: unknown key. Did you mean 'c_miss'?",
+        ),
+        (
+            "costs: {classes: {gold: {c_miss: 2}}}",
+            4,
+            "costs.classes names 'gold', which is no service class. Add it",
+        ),
         ("order: {name: fcsf}", 4, "the order 'fcsf' is not known. Did you mean 'fcfs'?"),
         ("server: {max_body_bytes: 10MB}", 4, "'10MB' is not a whole number"),
         ("server: {port: 80.5}", 4, "'80.5' is not a whole number"),
@@ -323,6 +367,23 @@ def test_values_are_taken_as_written(load):
     assert made.tenants == ("no", "007", "2024-01-01")
 
 
+def test_costs_become_the_terms_that_policies_read(load):
+    assert load(VLLM).costs.terms() == ValueTerms(RunCost(constant=0.2), Penalties(1.0, 1.0), {})
+    text = """pointsman:
+  service_classes: [gold]
+  costs:
+    c_run: {per_usd: 100, per_s: 0.05, per_j: 0.001}
+    c_wrong: 2
+    classes: {gold: {c_miss: 5}, batch: {c_wrong: 0}}
+"""
+    assert load(VLLM + text).costs.terms() == ValueTerms(
+        RunCost(0.0, 100.0, 0.05, 0.001),
+        Penalties(2.0, 1.0),
+        {"gold": Penalties(1.0, 5.0), "batch": Penalties(0.0, 1.0)},
+    )
+    assert load(VLLM + "pointsman: {costs: {c_run: 0.3}}\n").costs.terms().c_run == RunCost(constant=0.3)
+
+
 def test_a_plugin_may_name_its_policy(load):
     assert load(f"{VLLM}pointsman: {{policy: mine}}\n", plugins={"assign": ("mine",)}).policy.name == "mine"
 
@@ -360,8 +421,10 @@ def test_what_is_shown_loads_to_the_same(load, tmp_path, source):
 pointsman:
   energy: {{meter: {{kind: url, url: 'http://plug/w', key: a.b, idle_w: 3}}, grid_gco2e_per_kwh: grid.csv, grid_source: s}}
   fleet: {{models: [{{name: a, path: a.gguf, tags: [t], accuracy: 0.5}}]}}
-  service_classes: [batch]
+  service_classes: [batch, gold]
   policy: {{name: single, model: m}}
+  admission: {{name: threshold, threshold: 0.6, on_skip: defer, defer: {{max_defer_s: 60, then: refuse}}}}
+  costs: {{c_run: {{per_usd: 100, per_s: 0.05}}, c_miss: 2, classes: {{batch: {{c_miss: 0.5}}, gold: {{c_wrong: 9}}}}}}
 """
     files = {"typical": TYPICAL, "example": ROOT / "examples" / "config.yaml"}
     config = load(full) if source == "full" else load_config(files[source], ENV)

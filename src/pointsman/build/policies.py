@@ -6,9 +6,17 @@ from collections.abc import Sequence
 from typing import cast
 
 from pointsman.admit.always import AlwaysAdmit
+from pointsman.admit.asked import AskedAdmit
 from pointsman.admit.base import AdmitPolicy
+from pointsman.admit.put_off import Patience, PutOffAdmit
+from pointsman.admit.random import RandomAdmit
+from pointsman.admit.threshold import ThresholdAdmit
+from pointsman.admit.value import ValueAdmit
+from pointsman.assign.asked import AskedAssign
 from pointsman.assign.base import AssignPolicy
 from pointsman.assign.baselines import CheapestAssign, RandomAssign, SingleAssign
+from pointsman.assign.floor import FloorAssign
+from pointsman.assign.value import ValueAssign
 from pointsman.assign.weighted import WeightedAssign
 from pointsman.build.plugins import plugin
 from pointsman.build.source import endpoints_of
@@ -21,7 +29,11 @@ from pointsman.types import Endpoint
 
 
 def assign_policy_of(config: Config, endpoints: Sequence[Endpoint]) -> AssignPolicy:
-    """The configured choice of endpoints. Raises: ConfigError."""
+    """The configured choice of endpoints, which a caller's model name may replace. Raises: ConfigError."""
+    return AskedAssign(_configured_assign(config, endpoints))
+
+
+def _configured_assign(config: Config, endpoints: Sequence[Endpoint]) -> AssignPolicy:
     made = config.policy
     match made.name:
         case "weighted":
@@ -30,6 +42,11 @@ def assign_policy_of(config: Config, endpoints: Sequence[Endpoint]) -> AssignPol
             return RandomAssign(made.seed)
         case "cheapest":
             return CheapestAssign()
+        case "value":
+            return ValueAssign(config.costs.terms())
+        case "floor":
+            assert made.threshold is not None  # the configuration is refused without one
+            return FloorAssign(made.threshold)
         case "single":
             named = [endpoint.name for endpoint in endpoints if made.model in (endpoint.name, endpoint.model)]
             if not named:
@@ -42,10 +59,33 @@ def assign_policy_of(config: Config, endpoints: Sequence[Endpoint]) -> AssignPol
 
 
 def admit_policy_of(config: Config) -> AdmitPolicy:
-    """The configured admission. Raises: ConfigError."""
+    """The configured admission, which callers may replace for their requests. Raises: ConfigError.
+
+    Where every request runs, those whose callers allow skipping are decided by value.
+    """
     made = config.admission
-    if made.name == AlwaysAdmit.name:
-        return AlwaysAdmit()
+    configured = _configured_admission(config)
+    opted_in = ValueAdmit(config.costs.terms()) if made.name == AlwaysAdmit.name else configured
+    asked = AskedAdmit(configured, opted_in)
+    if made.on_skip != "defer":
+        return asked
+    patience = Patience(made.defer.retry_s, made.defer.max_defer_s, then_run=made.defer.then == "run")
+    return PutOffAdmit(asked, patience)
+
+
+def _configured_admission(config: Config) -> AdmitPolicy:
+    made = config.admission
+    match made.name:
+        case "always":
+            return AlwaysAdmit()
+        case "value":
+            return ValueAdmit(config.costs.terms())
+        case "threshold":
+            assert made.threshold is not None  # the configuration is refused without one
+            return ThresholdAdmit(made.threshold)
+        case "random":
+            assert made.share is not None  # the configuration is refused without one
+            return RandomAdmit(made.share, made.seed)
     return cast(AdmitPolicy, plugin("admit", made.name)(made))
 
 

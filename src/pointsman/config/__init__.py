@@ -8,19 +8,20 @@
 `load` joins them; `show` writes them out. `problem` and `secret` are used by all.
 """
 
+from pointsman.config.admission import AdmissionConfig, DeferConfig
+from pointsman.config.costs import CostsConfig
 from pointsman.config.energy import METERS, EnergyConfig, MeterConfig
 from pointsman.config.load import load_config
+from pointsman.config.policy import PolicyConfig
 from pointsman.config.problem import ConfigProblems, Problem
 from pointsman.config.schema import (
     NAMED_PARTS,
-    AdmissionConfig,
     Config,
     EndpointConfig,
     FleetConfig,
     FleetModelConfig,
     LogConfig,
     OrderConfig,
-    PolicyConfig,
     PredictorConfig,
     ServerConfig,
     Settings,
@@ -35,6 +36,8 @@ __all__ = [
     "AdmissionConfig",
     "Config",
     "ConfigProblems",
+    "CostsConfig",
+    "DeferConfig",
     "EndpointConfig",
     "EnergyConfig",
     "FleetConfig",

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pointsman.config.admission import AdmissionConfig, check_admission
+from pointsman.config.costs import CostsConfig
 from pointsman.config.energy import METERS, EnergyConfig, read_energy
 from pointsman.config.parse import (
     flag,
@@ -27,13 +29,15 @@ from pointsman.config.parse import (
     shorthand,
     text,
 )
-from pointsman.config.problem import Problem
+from pointsman.config.policy import PolicyConfig, check_policy
+from pointsman.config.problem import Problem, listed
 from pointsman.config.secret import Secret
 from pointsman.config.tree import Node
 from pointsman.engines.catalogue import lookup
 from pointsman.engines.fleet_model import FleetModel
-from pointsman.errors import BadRequest
-from pointsman.types import Endpoint, Slo, Weights
+from pointsman.errors import BadRequest, DataError
+from pointsman.predict.quality.bundle import read_manifest
+from pointsman.types import BATCH, Endpoint, Slo
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +56,10 @@ class NamedPart:
 
 
 NAMED_PARTS: Final = (
-    NamedPart("admit", ("admission",), ("always",)),
-    NamedPart("assign", ("policy",), ("cheapest", "random", "single", "weighted")),
+    NamedPart("admit", ("admission",), ("always", "random", "threshold", "value")),
+    NamedPart("assign", ("policy",), ("cheapest", "floor", "random", "single", "value", "weighted")),
     NamedPart("order", ("order",), ("fcfs",)),
-    NamedPart("predict", ("predictor",), ("profile",)),
+    NamedPart("predict", ("predictor",), ("learned", "profile")),
     NamedPart("meter", ("energy", "meter"), METERS, "kind"),
 )
 
@@ -88,55 +92,6 @@ class ServerConfig:
     )
 
 
-def _weights(node: Node) -> Weights:
-    made = _plain_weights(node)
-    if sum(made.as_tuple()) <= 0:
-        raise node.refused("the weights sum to 0", "Give at least one weight above 0")
-    return made
-
-
-@dataclass(frozen=True, slots=True)
-class _WeightsRead:
-    """`pointsman.types.Weights` as it is read."""
-
-    accuracy: float = setting(0.0, number(), "weight of being right")
-    energy: float = setting(0.0, number(), "weight of joules")
-    time: float = setting(0.0, number(), "weight of seconds")
-    price: float = setting(0.0, number(), "weight of dollars")
-    carbon: float = setting(0.0, number(), "weight of grams of CO2e")
-
-
-def _plain_weights(node: Node) -> Weights:
-    read = section(_WeightsRead)(node)
-    return Weights(read.accuracy, read.energy, read.time, read.price, read.carbon)
-
-
-def _check_policy(policy: PolicyConfig, node: Node) -> Iterator[Problem]:
-    if policy.name == "single" and policy.model is None:
-        yield node.problem(
-            "the policy 'single' names no model", "Add `model:` with a model_name of this file"
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyConfig:
-    """Where requests run. `policy: random` is short for `policy: {name: random}`."""
-
-    name: str = setting("weighted", text, "weighted, single, cheapest, random, or a plugin's name")
-    weights: Weights = setting(
-        Weights(accuracy=1.0, energy=1.0, time=1.0), _weights, "of `weighted`: what matters; any sum above 0"
-    )
-    model: str | None = setting(None, optional(text), "of `single`: the model that gets every request")
-    seed: int = setting(0, integer(0), "of `random`: equal seeds choose equally")
-
-
-@dataclass(frozen=True, slots=True)
-class AdmissionConfig:
-    """Whether requests run."""
-
-    name: str = setting("always", text, "always: every request runs; or a plugin's name")
-
-
 @dataclass(frozen=True, slots=True)
 class OrderConfig:
     """When requests run."""
@@ -144,11 +99,38 @@ class OrderConfig:
     name: str = setting("fcfs", text, "fcfs: first come, first served; or a plugin's name")
 
 
+def _artifact(node: Node) -> Path:
+    """The folder of a quality model; one that is not there, or of another version, is refused."""
+    folder = path(node)
+    try:
+        read_manifest(folder)
+    except DataError as error:
+        raise node.refused(error.message, error.remedy) from None
+    return folder
+
+
+def _check_predictor(predictor: PredictorConfig, node: Node) -> Iterator[Problem]:
+    if predictor.name == "learned" and predictor.artifact is None:
+        yield node.problem(
+            "the predictor 'learned' names no artifact",
+            "Add `artifact:` with the folder that `pointsman train` wrote",
+        )
+    if predictor.name == "profile" and predictor.artifact is not None:
+        yield node.problem("the predictor 'profile' reads no artifact", "Write `name: learned`, or remove it")
+
+
 @dataclass(frozen=True, slots=True)
 class PredictorConfig:
     """What is expected of a request. `predictor: mine` is short for `predictor: {name: mine}`."""
 
-    name: str = setting("profile", text, "profile: fitted curves; or a plugin's name")
+    name: str = setting(
+        "profile",
+        text,
+        "profile: fitted curves; learned: those, with quality and length from an artifact; or a plugin's name",
+    )
+    artifact: Path | None = setting(
+        None, optional(_artifact), "of `learned`: the folder that `pointsman train` wrote"
+    )
 
 
 def _check_fleet_model(model: FleetModelConfig, node: Node) -> Iterator[Problem]:
@@ -236,7 +218,7 @@ class Settings:
     """The section `pointsman:`."""
 
     policy: PolicyConfig = setting(
-        PolicyConfig(), shorthand("name", section(PolicyConfig, _check_policy)), "where requests run"
+        PolicyConfig(), shorthand("name", section(PolicyConfig, check_policy)), "where requests run"
     )
     fit: Path | None = setting(
         None,
@@ -253,11 +235,18 @@ class Settings:
     log: LogConfig = setting(LogConfig(), section(LogConfig), "the decision log")
     energy: EnergyConfig = setting(EnergyConfig(), read_energy, "meter and grid")
     admission: AdmissionConfig = setting(
-        AdmissionConfig(), shorthand("name", section(AdmissionConfig)), "whether requests run"
+        AdmissionConfig(),
+        shorthand("name", section(AdmissionConfig, check_admission)),
+        "whether requests run",
+    )
+    costs: CostsConfig = setting(
+        CostsConfig(), section(CostsConfig), "what a run, a wrong answer and a missed one cost"
     )
     order: OrderConfig = setting(OrderConfig(), shorthand("name", section(OrderConfig)), "when requests run")
     predictor: PredictorConfig = setting(
-        PredictorConfig(), shorthand("name", section(PredictorConfig)), "what is expected of a request"
+        PredictorConfig(),
+        shorthand("name", section(PredictorConfig, _check_predictor)),
+        "what is expected of a request",
     )
     service_classes: tuple[Slo, ...] = setting(
         (Slo(),), _service_classes, "classes and their deadlines, by name"
@@ -272,6 +261,13 @@ def check_settings(settings: Settings, node: Node) -> Iterable[Problem]:
             "a weight on carbon without a grid intensity",
             "Add `energy: {grid_gco2e_per_kwh: ..., grid_source: ...}`, or set the weight to 0",
         )
+    known = {BATCH, *(slo.service_class for slo in settings.service_classes)}
+    for own in settings.costs.classes:
+        if own.name not in known:
+            yield node.problem(
+                f"costs.classes names {own.name!r}, which is no service class",
+                f"Add it to `service_classes:`; there are {listed(known)}",
+            )
 
 
 @dataclass(frozen=True, slots=True)

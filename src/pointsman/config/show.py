@@ -31,6 +31,8 @@ def _plain(name: str, value: Any) -> Any:
     """A setting as YAML's own types."""
     if isinstance(value, tuple) and name == "service_classes":
         return {slo.service_class: _deadlines(slo) for slo in value}
+    if isinstance(value, tuple) and name == "classes":
+        return {own.name: {"c_wrong": own.c_wrong, "c_miss": own.c_miss} for own in value}
     if isinstance(value, Secret):
         return _secret(value)
     if is_dataclass(value):

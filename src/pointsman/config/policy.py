@@ -1,0 +1,64 @@
+"""Settings of the choice of endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pointsman.config.parse import integer, number, optional, section, setting, text
+from pointsman.config.problem import Problem
+from pointsman.config.tree import Node
+from pointsman.types import Weights
+
+
+def _weights(node: Node) -> Weights:
+    made = _plain_weights(node)
+    if sum(made.as_tuple()) <= 0:
+        raise node.refused("the weights sum to 0", "Give at least one weight above 0")
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _WeightsRead:
+    """`pointsman.types.Weights` as it is read."""
+
+    accuracy: float = setting(0.0, number(), "weight of being right")
+    energy: float = setting(0.0, number(), "weight of joules")
+    time: float = setting(0.0, number(), "weight of seconds")
+    price: float = setting(0.0, number(), "weight of dollars")
+    carbon: float = setting(0.0, number(), "weight of grams of CO2e")
+
+
+def _plain_weights(node: Node) -> Weights:
+    read = section(_WeightsRead)(node)
+    return Weights(read.accuracy, read.energy, read.time, read.price, read.carbon)
+
+
+def check_policy(policy: PolicyConfig, node: Node) -> Iterator[Problem]:
+    """What is wrong between the values."""
+    if policy.name == "single" and policy.model is None:
+        yield node.problem(
+            "the policy 'single' names no model", "Add `model:` with a model_name of this file"
+        )
+    if policy.name == "floor" and policy.threshold is None:
+        yield node.problem(
+            "the policy 'floor' has no threshold",
+            "Add `threshold:` from 0 to 1; `pointsman calibrate` finds one",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """Where requests run. `policy: random` is short for `policy: {name: random}`."""
+
+    name: str = setting(
+        "weighted", text, "weighted, value, floor, single, cheapest, random, or a plugin's name"
+    )
+    weights: Weights = setting(
+        Weights(accuracy=1.0, energy=1.0, time=1.0), _weights, "of `weighted`: what matters; any sum above 0"
+    )
+    model: str | None = setting(None, optional(text), "of `single`: the model that gets every request")
+    seed: int = setting(0, integer(0), "of `random`: equal seeds choose equally")
+    threshold: float | None = setting(
+        None, optional(number(0, 1)), "of `floor`: the cheapest endpoint with this predicted quality"
+    )
