@@ -42,11 +42,15 @@ def test_more_options_are_read_as_options():
     [
         ("Q\n(a) x\n(b) y\nbest model", "Q\n(a) x\n(b) y"),
         ("**Q**\n- **A.** x\n- **B.** y\n\nbest model", "**Q**\n- **A.** x\n- **B.** y"),
-        ("Q\n\nA) x\n\nB) y\n\nbest model", "Q\n\nA) x\n\nB) y"),
+        ("Q\n\nA) x\n \n\nB)  y\n\nbest model", "Q\nA) x\nB) y"),
     ],
 )
 def test_options_in_other_dress(text, core):
     assert core_text(text) == core
+
+
+def test_blanks_count_once():
+    assert core_text("  Why\t is\n \n\n it?\n") == "Why is\nit?"
 
 
 def test_look_alikes_pictures_and_the_invisible():
@@ -57,5 +61,5 @@ def test_look_alikes_pictures_and_the_invisible():
 
 
 def test_a_long_text_is_read_in_a_moment():
-    assert len(core_text("A. x\n" * 20_000)) == 99_999 + 1
+    assert len(core_text("A. x\n" * 20_000)) == 99_999
     assert len(core_text("é" * 100_000)) == 100_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from pointsman.cli.group import ErrorGroup
+from pointsman.compete.entry import Entry
+from pointsman.compete.entry import train as train_entry
+from pointsman.compete.questions import read_questions
 from pointsman.compete.scoring import Scores, score_submission
-from pointsman.compete.submission import read_submission, read_truth
+from pointsman.compete.submission import Submission, read_submission, read_truth, write_submission
 from pointsman.errors import BadRequest
+from pointsman.metrics.run_or_skip import Stakes
+from pointsman.predict.quality.fit import FitOptions
+from pointsman.predict.quality.kinds import FEATURES, MODELS
 from pointsman.report.cost_plot import plot_cost_curve
 from pointsman.report.figure import FORMATS, save
 
@@ -30,6 +37,98 @@ CRun = Annotated[float, typer.Option(min=0, help="What running a question costs,
 CWrong = Annotated[float, typer.Option(min=0, help="What a wrong answer costs.")]
 CMiss = Annotated[float, typer.Option(min=0, help="What it costs to skip what would have been right.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_SHOWN = 3
+
+
+Questions = Annotated[
+    Path,
+    typer.Argument(
+        metavar="QUESTIONS", help="CSV: id, question, perhaps choices (or A, B, C, ...) and subject."
+    ),
+]
+
+
+@app.command()
+def train(
+    questions: Annotated[
+        Path,
+        typer.Argument(metavar="QUESTIONS", help="CSV: id, question, correct, perhaps choices and subject."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write the entry to.")] = Path(
+        "entry"
+    ),
+    model: Annotated[str, typer.Option(help=f"One of {', '.join(MODELS)}.")] = "blend",
+    features: Annotated[
+        str, typer.Option(help=f"One of {', '.join(FEATURES)}; minilm is slower and needs its extra.")
+    ] = "hot",
+    folds: Annotated[int, typer.Option(min=2, help="Grouped folds to calibrate and to hold out.")] = 5,
+    c_run: CRun = 0.2,
+    c_wrong: CWrong = 1.0,
+    c_miss: CMiss = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the folds and the fit.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Learn from questions whose answers were judged which questions the model gets right.
+
+    `correct` is 1 where the model was right and 0 where it was wrong. Shows what the entry scores on these
+    questions, each held out. The costs only serve that score: the entry predicts probabilities.
+
+    For example:
+
+        pointsman compete train train.csv --out entry
+    """
+    options = FitOptions(model=model, features=features, folds=folds, seed=seed, tasks=True)
+    made = train_entry(
+        read_questions(questions, labelled=True),
+        options,
+        (c_run, c_wrong, c_miss),
+        partial(typer.echo, err=True),
+    )
+    made.entry.write(out)
+    if as_json:
+        print(json.dumps(_document(made.scores), indent=2, allow_nan=False))
+        return
+    print("held out from the training questions, by groups of equal text:\n")
+    _print_scores(made.scores)
+    typer.echo(f"\nwritten: {out}")
+
+
+@app.command()
+def predict(
+    entry: Annotated[Path, typer.Argument(metavar="DIR", help="What `compete train` wrote.")],
+    questions: Questions,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The submission to write.")] = Path(
+        "submission.csv"
+    ),
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="Write id,p instead of id,action.")
+    ] = False,
+    c_run: CRun = 0.2,
+    c_wrong: CWrong = 1.0,
+    c_miss: CMiss = 1.0,
+) -> None:
+    """Decide on each question: run or skip, whichever is expected to cost less.
+
+    A question of a subject that was not trained on is judged by its text alone.
+
+    For example:
+
+        pointsman compete predict entry test.csv --c-run 0.2
+    """
+    asked = read_questions(questions, labelled=False)
+    made = Entry.read(entry)
+    if new := made.unseen(asked):
+        shown = ", ".join(list(new)[:_SHOWN]) + (", ..." if len(new) > _SHOWN else "")
+        typer.secho(
+            f"warning: {sum(new.values())} questions of {len(new)} subjects not trained on ({shown}): "
+            "judged by their text alone",
+            fg=typer.colors.YELLOW,
+            err=True,
+        )
+    submission = Submission(asked.ids, None, made.probability(asked))
+    run = submission.actions(Stakes(c_run, c_wrong, c_miss))
+    write_submission(out, submission if probabilities else Submission(asked.ids, run, None))
+    typer.echo(f"written: {out}: run {int(run.sum())}, skip {int((~run).sum())}")
 
 
 @app.command()
