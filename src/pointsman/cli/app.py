@@ -36,6 +36,18 @@ COMMANDS: Final = {
         "pointsman.cli.fit",
         "Fit time, energy, length and accuracy of every endpoint, and report how good the fit is.",
     ),
+    "train": (
+        "pointsman.cli.train",
+        "Learn from outcomes how likely each endpoint is right and how long it answers.",
+    ),
+    "collect": (
+        "pointsman.cli.collect",
+        "Ask real endpoints questions with known answers and keep the outcomes, to learn from.",
+    ),
+    "compete": (
+        "pointsman.cli.compete",
+        "Decide for each question of a CSV file whether a model should answer it, and score decisions.",
+    ),
     "fleet": (
         "pointsman.cli.fleet",
         "Run real small models on this machine, each speaking OpenAI on 127.0.0.1.",
