@@ -1,0 +1,174 @@
+"""`pointsman train`: from outcomes to the artifact that predicts quality and length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pointsman.clock import RealClock
+from pointsman.data.outcome_folders import read_outcomes
+from pointsman.metrics.intervals import Interval
+from pointsman.predict.outcomes import OutcomeMatrix
+from pointsman.predict.quality.fit import FitOptions, FittedQuality, fit_quality
+from pointsman.predict.quality.held_out import EndpointMeasures, measure
+from pointsman.predict.quality.kinds import FEATURES, MODELS
+
+BASELINES = ("knn", "prior")
+
+
+def train(
+    outcomes: Annotated[
+        list[Path],
+        typer.Option(
+            metavar="DIR", help="A folder with queries.parquet and outcomes.parquet; give it more than once."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The folder to write.")] = Path("quality"),
+    model: Annotated[str, typer.Option(help=f"Which model: {', '.join(MODELS)}.")] = "blend",
+    features: Annotated[
+        str,
+        typer.Option(help="hot: tens of microseconds a prompt; minilm: milliseconds, with the extra embed."),
+    ] = FEATURES[0],
+    tasks: Annotated[
+        bool, typer.Option("--tasks", help="Callers will name the task, so the model may use it.")
+    ] = False,
+    folds: Annotated[int, typer.Option(min=2, help="Parts of the prompts that are held out in turn.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Decides which prompts are held out together.")] = 1,
+    baselines: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Fit knn and prior too, to compare.")
+    ] = True,
+    plots: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Save reliability plots there, PNG and SVG.")
+    ] = None,
+) -> None:
+    """Learn from outcomes how likely each endpoint is right and how long it answers.
+
+    Reads what `pointsman collect` writes, or any folder of that schema; several are joined, and endpoints
+    that one lacks are missing there. The report is of prompts held out, whole groups of equal text at a
+    time, with 95% intervals. Then name the artifact in the configuration:
+
+        pointsman: {predictor: {name: learned, artifact: quality}}
+
+    For example:
+
+        pointsman train --outcomes outcomes/ --out quality --plots plots
+
+        pointsman train --outcomes a/ --outcomes b/ --model knn --features minilm
+    """
+    options = FitOptions(model, features, folds, seed, tasks)
+    console = Console(highlight=False)
+    with _progress() as say:
+        say("reading")
+        matrix = read_outcomes(outcomes)
+        fitted = fit_quality(matrix, options, progress=say)
+        say("measuring")
+        measures = {fitted.model.name: _measures(matrix, fitted, seed)}
+        for name in BASELINES if baselines and not fitted.notes else ():
+            if name not in measures:
+                say(f"fitting {name}")
+                other = fit_quality(matrix, replace(options, model=name), progress=say)
+                measures[name] = _measures(matrix, other, seed)
+    console.print(_summary(matrix))
+    for note in fitted.notes:
+        console.print(f"[yellow]note: {escape(note)}[/]", soft_wrap=True)
+    held_out = measures[fitted.model.name]
+    for column in range(len(held_out)):
+        console.print(_report(matrix.endpoints[column], {name: m[column] for name, m in measures.items()}))
+    created = datetime.fromtimestamp(RealClock().wall(), UTC).date().isoformat()
+    about = {"created": created, "held_out": {each.endpoint: each.to_dict() for each in held_out}}
+    fitted.model.write(out, about)
+    console.print(f"written: {out}", soft_wrap=True)
+    if plots is not None and fitted.held_out is not None:
+        for path in _save_plots(plots, matrix, fitted, held_out):
+            console.print(f"written: {path}", soft_wrap=True)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[str], None]]:
+    """What is being done, on stderr: one line that changes on a terminal, else a line each."""
+    console = Console(stderr=True, highlight=False)
+    if not console.is_terminal:
+        yield lambda text: console.print(text, markup=False)
+        return
+    with console.status("") as status:
+        yield lambda text: status.update(escape(text))
+
+
+def _measures(matrix: OutcomeMatrix, fitted: FittedQuality, seed: int) -> tuple[EndpointMeasures, ...]:
+    return () if fitted.held_out is None else measure(matrix, fitted.held_out, seed)
+
+
+def _summary(matrix: OutcomeMatrix) -> str:
+    labels = int((~np.isnan(matrix.quality)).sum())
+    groups = len(np.unique(matrix.groups))
+    return (
+        f"{len(matrix.query_ids):,} queries ({groups:,} different prompts), "
+        f"{len(matrix.endpoints)} endpoints, {labels:,} labels"
+    )
+
+
+def _report(endpoint: str, measures: dict[str, EndpointMeasures]) -> Table:
+    """One row a model: how well it tells right from wrong, and how long answers will be."""
+    first = next(iter(measures.values()))
+    title = f"[bold]{escape(endpoint)}[/]: {first.labels:,} labels, {first.right:.1%} right, held out"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("", "AUROC", "Brier", "calibration error"):
+        table.add_column(heading)
+    with_lengths = any(made.length_mae for made in measures.values())
+    if with_lengths:
+        table.add_column("length MAE, tokens")
+        table.add_column("in 90% range")
+    for name, made in measures.items():
+        cells = [name, _interval(made.auroc, 3), _interval(made.brier, 3), _calibration(made)]
+        if with_lengths:
+            covered = made.length_coverage
+            cells += [_interval(made.length_mae, 1), "-" if covered is None else f"{covered:.1%}"]
+        table.add_row(*cells)
+    return table
+
+
+def _calibration(made: EndpointMeasures) -> str:
+    error, floor = made.calibration_error, made.calibration_floor
+    return "-" if error is None or floor is None else f"{error:.3f}\n[dim]by chance {floor.mean:.3f}[/]"
+
+
+def _interval(found: Interval | None, digits: int) -> str:
+    if found is None:
+        return "-"
+    return f"{found.value:.{digits}f}\n[dim]{found.low:.{digits}f} to {found.high:.{digits}f}[/]"
+
+
+def _save_plots(
+    folder: Path, matrix: OutcomeMatrix, fitted: FittedQuality, measures: Sequence[EndpointMeasures]
+) -> list[Path]:
+    from pointsman.report.certainty_plots import Reliability, plot_reliability
+    from pointsman.report.figure import save
+
+    assert fitted.held_out is not None
+    assert fitted.folds is not None
+    panels = []
+    for column, made in enumerate(measures):
+        known = ~np.isnan(matrix.quality[:, column])
+        if made.calibration_floor is not None:
+            panels.append(
+                Reliability(
+                    made.endpoint,
+                    matrix.quality[known, column],
+                    fitted.held_out.quality.value[known, column],
+                    made.calibration_floor,
+                )
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    about = f"Model {fitted.model.name}, prompts held out in {int(fitted.folds.max()) + 1} parts."
+    return save(plot_reliability(panels, about), folder / "reliability.png")
