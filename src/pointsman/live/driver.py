@@ -3,7 +3,8 @@
     submit, engine tasks, timers --> inbox --> step --> commands
                                                           Predict   inline, or in a thread if the predictor is slow
                                                           Wake      a timer of the event loop
-                                                          Dispatch  a task that runs the engine
+                                                          Dispatch  a task that runs the engine and gives its
+                                                                    answer to the handle, or holds it back
                                                           Abort     cancels that task
                                                           Record    to the decision log
                                                           Learn     to the learner
@@ -53,7 +54,7 @@ from pointsman.live.beside import PredictionThread
 from pointsman.live.handle import Handle
 from pointsman.live.metering import EnergyShares
 from pointsman.live.parts import Parts
-from pointsman.live.run import answered, failed, failure, run_on_engine
+from pointsman.live.run import end_of_run, run_on_engine
 from pointsman.predict.base import Predictor, is_slow
 from pointsman.scheduler import Scheduler
 from pointsman.store.base import DecisionSink
@@ -61,7 +62,6 @@ from pointsman.types import Decision, Disposition, EndpointView, Outcome, Reques
 
 _log: Final = logging.getLogger(__name__)
 CLOSING: Final = "Pointsman is shutting down"
-STOPPED: Final = "its run was stopped from outside"
 
 
 class LiveDriver:
@@ -229,13 +229,13 @@ class LiveDriver:
                 self._set_timer(at_s, timer)
             case Record(decision):
                 self._record(decision)
-            case Dispatch(request_id, endpoint):
-                self._dispatch(request_id, endpoint)
+            case Dispatch(request_id, endpoint, held):
+                self._dispatch(request_id, endpoint, held=held)
             case Abort(request_id):
                 if task := self._tasks.get(request_id):
                     task.cancel()
-            case Finish(outcome, code):
-                self._finish(outcome, code)
+            case Finish(outcome, code, unused):
+                self._finish(outcome, code, unused)
             case Learn(outcomes):
                 self._parts.learn(outcomes)
 
@@ -251,41 +251,34 @@ class LiveDriver:
         handle.decided(decision, self._clock.now())
         self._parts.record(decision, handle.request)
 
-    def _dispatch(self, request_id: str, endpoint: str) -> None:
+    def _dispatch(self, request_id: str, endpoint: str, *, held: bool) -> None:
         handle = self._handles[request_id]
         handle.dispatched_s = self._clock.now()
         self._shares.start(request_id, endpoint)
-        task = asyncio.get_running_loop().create_task(self._run(handle, endpoint))
+        task = asyncio.get_running_loop().create_task(self._run(handle, endpoint, held=held))
         self._tasks[request_id] = task
         # A callback, since a task that is cancelled before its first turn never runs its own code.
         task.add_done_callback(partial(self._ran, handle, endpoint))
 
-    async def _run(self, handle: Handle, endpoint: str) -> Usage:
+    async def _run(self, handle: Handle, endpoint: str, *, held: bool) -> Usage:
         handle.sent(self._clock.now())
-        return await run_on_engine(handle, endpoint, self._engines[endpoint])
+        return await run_on_engine(handle, self._endpoints[endpoint], self._engines[endpoint], held=held)
 
     def _ran(self, handle: Handle, name: str, task: asyncio.Task[Usage]) -> None:
-        """A run ended: by itself, by an error, or because it was cancelled."""
-        request_id, endpoint = handle.request.id, self._endpoints[name]
+        """A run ended, one way or another."""
+        request_id = handle.request.id
         del self._tasks[request_id]
         energy = self._shares.end(request_id, name)
-        error = failure(task, name, request_id)
-        if task.cancelled():
-            reason = handle.cancel_reason or STOPPED
-            self._inbox.append(Failed(request_id, failed(request_id, endpoint, reason, energy)))
-        elif error is not None:
-            handle.error = error
-            self._inbox.append(Failed(request_id, failed(request_id, endpoint, error.message, energy)))
-        else:
-            self._inbox.append(Completed(request_id, answered(request_id, endpoint, task.result(), energy)))
+        self._inbox.append(end_of_run(task, handle, self._endpoints[name], energy))
         self._turn()
 
-    def _finish(self, outcome: Outcome, code: str) -> None:
+    def _finish(self, outcome: Outcome, code: str, unused: tuple[Outcome, ...] = ()) -> None:
         handle = self._handles.pop(outcome.request_id)
         if timer := self._timers.pop(outcome.request_id, None):
             timer.cancel()
-        handle.ended(outcome, code)
-        self._parts.finish(outcome)
+        handle.ended(outcome, code, unused)
+        for run in (*unused, outcome):
+            self._parts.finish(run)
 
 
 def _request_ids(events: Sequence[Event]) -> list[str]:

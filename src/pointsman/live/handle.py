@@ -9,7 +9,8 @@ from typing import Final, Self
 
 from pointsman.engines.base import Chunk
 from pointsman.errors import PointsmanError
-from pointsman.types import Decision, Outcome, Request
+from pointsman.live.held import HeldAnswer
+from pointsman.types import Decision, Disposition, Outcome, Request
 
 BUFFER_BYTES: Final = 256 * 1024
 """What may wait for a slow caller; beyond it the endpoint is not read any further."""
@@ -30,6 +31,10 @@ class Handle:
         request: as submitted.
         decision: the last one; None until there is one.
         outcome: None until the request has ended.
+        unused: its other runs, once it has ended; their answers were not given out.
+        runs: how often it has been sent to an endpoint.
+        held: answers held back, by their endpoint, until the request ends.
+        given: a piece of an answer has been handed over.
         code: why it ended, as a word for error bodies; empty if it was answered.
         error: what its endpoint, or Pointsman, raised.
         cancel_reason: why it was given up; empty if it was not.
@@ -41,6 +46,10 @@ class Handle:
         self.request = request
         self.decision: Decision | None = None
         self.outcome: Outcome | None = None
+        self.unused: tuple[Outcome, ...] = ()
+        self.runs = 0
+        self.held: dict[str, HeldAnswer] = {}
+        self.given = False
         self.code = ""
         self.error: PointsmanError | None = None
         self.arrived_s = arrived_s
@@ -122,10 +131,12 @@ class Handle:
     def sent(self, now: float) -> None:
         """The engine is called now."""
         self.sent_s = now
+        self.runs += 1
         _wake(self._reader)
 
     async def give(self, chunk: Chunk) -> None:
         """Hand a chunk over; waits while the reader is `BUFFER_BYTES` behind."""
+        self.given = True
         self._chunks.append(chunk)
         self._buffered_bytes += len(chunk.data)
         _wake(self._reader)
@@ -136,9 +147,12 @@ class Handle:
             finally:
                 self._writer = None
 
-    def ended(self, outcome: Outcome, code: str) -> None:
-        """The request has ended; chunks not yet read can still be."""
-        self.outcome, self.code = outcome, code
+    def ended(self, outcome: Outcome, code: str, unused: tuple[Outcome, ...] = ()) -> None:
+        """The request has ended, by a held answer or without; chunks not yet read can still be."""
+        if outcome.disposition is Disposition.ANSWERED and outcome.endpoint in self.held:
+            self._chunks.extend(self.held[outcome.endpoint].release())
+        self.held.clear()
+        self.outcome, self.code, self.unused = outcome, code, unused
         _wake(self._reader)
 
 

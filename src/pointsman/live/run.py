@@ -1,4 +1,4 @@
-"""One run of a request on an endpoint: the engine's chunks to the caller, its end to an `Outcome`."""
+"""One run of a request on an endpoint: the engine's chunks to the caller, its end to an event."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Final
 
 from pointsman.engines.base import Chunk, Engine, Usage
 from pointsman.errors import EngineGarbage, InternalError, PointsmanError, origin
+from pointsman.events import Completed, Failed
 from pointsman.live.handle import Handle
+from pointsman.live.held import HeldAnswer
 from pointsman.live.metering import Energy
 from pointsman.types import Disposition, Endpoint, Outcome
 from pointsman.units import price_usd
@@ -17,21 +19,47 @@ from pointsman.units import price_usd
 _log: Final = logging.getLogger(__name__)
 
 
-async def run_on_engine(handle: Handle, endpoint: str, engine: Engine) -> Usage:
-    """Give the engine's chunks to the caller, as fast as it takes them.
+STOPPED: Final = "its run was stopped from outside"
+
+
+async def run_on_engine(handle: Handle, endpoint: Endpoint, engine: Engine, *, held: bool) -> Usage:
+    """Give the engine's chunks to the caller, as fast as it takes them, or hold them back.
 
     Returns: what the endpoint reported. Raises: EngineError; cancelled, it closes the connection.
     """
     usage: Usage | None = None
-    async with aclosing(engine.run(handle.request)) as pieces:
+    answer = HeldAnswer(handle.request, endpoint) if held else None
+    async with aclosing(engine.run(answer.request if answer else handle.request)) as pieces:
         async for piece in pieces:
-            if isinstance(piece, Chunk):
-                await handle.give(piece)
-            else:
+            if not isinstance(piece, Chunk):
                 usage = piece
+            elif answer:
+                answer.add(piece)
+            else:
+                await handle.give(piece)
     if usage is None:
-        raise EngineGarbage(f"the engine of endpoint {endpoint} gave no usage at its end", endpoint=endpoint)
+        raise EngineGarbage(
+            f"the engine of endpoint {endpoint.name} gave no usage at its end", endpoint=endpoint.name
+        )
+    if answer:
+        handle.held[endpoint.name] = answer
     return usage
+
+
+def end_of_run(
+    task: asyncio.Task[Usage], handle: Handle, endpoint: Endpoint, energy: Energy
+) -> Completed | Failed:
+    """What a run came to: by itself, by an error (kept at the handle), or because it was cancelled."""
+    request_id = handle.request.id
+    error = failure(task, endpoint.name, request_id)
+    if not task.cancelled() and error is None:
+        usage, answer = task.result(), handle.held.get(endpoint.name)
+        signals = answer.signals(usage) if answer else None
+        return Completed(request_id, answered(request_id, endpoint, usage, energy), signals)
+    if error is not None:
+        handle.error = error
+    reason = error.message if error else handle.cancel_reason or STOPPED
+    return Failed(request_id, failed(request_id, endpoint, reason, energy), handle.given)
 
 
 def failure(task: asyncio.Task[Usage], endpoint: str, request_id: str) -> PointsmanError | None:

@@ -50,7 +50,7 @@ from pointsman.scheduler import Scheduler
 from pointsman.sim.result import SimResult, Tally
 from pointsman.sim.service import Service, ServiceModel
 from pointsman.store.base import DecisionSink
-from pointsman.types import Disposition, Endpoint, Outcome, Request
+from pointsman.types import Disposition, Endpoint, Outcome, Request, with_all_runs
 from pointsman.units import price_usd
 
 METER: Final = "simulated"
@@ -220,11 +220,12 @@ class _Simulation:
             case Learn(outcomes):
                 if self._learner:
                     self._learner.learn(outcomes)
-            case Finish(outcome):
+            case Finish(outcome, _, unused):
                 ended = self._alive.pop(outcome.request_id)
-                self._tally.end(ended.number, ended.arrived_s, outcome)
+                self._tally.end(ended.number, ended.arrived_s, with_all_runs(outcome, unused))
                 if self._sink:
-                    self._sink.finish(outcome)
+                    for run in (*unused, outcome):
+                        self._sink.finish(run)
 
     def _predict(self, requests: tuple[Request, ...], running: tuple[int, ...]) -> Event:
         ids = tuple(request.id for request in requests)
@@ -240,7 +241,9 @@ class _Simulation:
         running = self._tally.start(endpoint.name)
         service = self._service.serve(alive.request, endpoint, running, self._rng)
         outcome = _outcome(alive.request.id, endpoint, service)
-        event = (Failed if service.fails else Completed)(alive.request.id, outcome)
+        event: Event = Completed(alive.request.id, outcome, service.signals)
+        if service.fails:
+            event = Failed(alive.request.id, outcome)
         alive.end = self._push(now + service.duration_s, _Priority.END, event)
 
 

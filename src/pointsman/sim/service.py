@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from pointsman.predict.base import Predictor
-from pointsman.types import Endpoint, Estimate, Request
+from pointsman.types import AnswerSignals, Endpoint, Estimate, Request
 
 _Z90: Final = 1.6448536269514722
 """An interval holds 90%: from the 5% to the 95% quantile, each so many standard deviations away."""
@@ -25,6 +25,7 @@ class Service:
         output_tokens, energy_j: for the whole request.
         fails: the endpoint gives an error after `duration_s`.
         input_tokens, quality: None where the model does not say.
+        signals: by which an answer that is held is judged, if it has any.
     """
 
     duration_s: float
@@ -33,6 +34,7 @@ class Service:
     fails: bool = False
     input_tokens: int | None = None
     quality: float | None = None
+    signals: AnswerSignals | None = None
 
 
 class ServiceModel(Protocol):

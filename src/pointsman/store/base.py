@@ -15,5 +15,5 @@ class DecisionSink(Protocol):
         ...
 
     def finish(self, outcome: Outcome) -> None:
-        """A request ended."""
+        """A request ended; its runs whose answers were not given out come just before."""
         ...

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -110,6 +110,25 @@ class Outcome:
     quality: float | None = None
     finish_reason: str | None = None
     running: int | None = None
+
+
+def with_all_runs(outcome: Outcome, unused: Sequence[Outcome]) -> Outcome:
+    """The outcome of a request with time, energy and price of all its runs; None where one's is not known."""
+    if not unused:
+        return outcome
+    runs = (outcome, *unused)
+    return replace(
+        outcome,
+        e2e_s=_sum([run.e2e_s for run in runs]),
+        energy_j=_sum([run.energy_j for run in runs]),
+        energy_modelled=any(run.energy_modelled for run in runs),
+        price_usd=_sum([run.price_usd for run in runs]),
+    )
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
 
 
 @dataclass(frozen=True, slots=True)
