@@ -106,7 +106,9 @@ def _progress() -> Iterator[Callable[[str], None]]:
 
 
 def _measures(matrix: OutcomeMatrix, fitted: FittedQuality, seed: int) -> tuple[EndpointMeasures, ...]:
-    return () if fitted.held_out is None else measure(matrix, fitted.held_out, seed)
+    if fitted.held_out is None or fitted.folds is None:
+        return ()
+    return measure(matrix, fitted.held_out, fitted.folds, seed)
 
 
 def _summary(matrix: OutcomeMatrix) -> str:
@@ -163,7 +165,7 @@ def _save_plots(
         if made.calibration_floor is not None:
             panels.append(
                 Reliability(
-                    made.endpoint,
+                    made.endpoint.rpartition("/")[2],
                     matrix.quality[known, column],
                     fitted.held_out.quality.value[known, column],
                     made.calibration_floor,

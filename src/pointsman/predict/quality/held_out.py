@@ -58,16 +58,27 @@ class EndpointMeasures:
         }
 
 
-def measure(matrix: OutcomeMatrix, forecast: QualityForecast, seed: int = 0) -> tuple[EndpointMeasures, ...]:
+def measure(
+    matrix: OutcomeMatrix, forecast: QualityForecast, folds: NDArray[np.int64], seed: int = 0
+) -> tuple[EndpointMeasures, ...]:
     """Measures of forecasts for the matrix's queries, one an endpoint; 95% intervals over prompts.
 
+    Order is judged within folds (shape (N,)), since their forecasts are those of different models.
     Cost: `RESAMPLES` draws of the rows an endpoint.
     """
-    return tuple(_measured(matrix, forecast, column, seed) for column in range(len(matrix.endpoints)))
+    return tuple(
+        _measured(matrix, forecast, folds, column, np.random.default_rng((seed, column)))
+        for column in range(len(matrix.endpoints))
+    )
 
 
-def _measured(matrix: OutcomeMatrix, forecast: QualityForecast, column: int, seed: int) -> EndpointMeasures:
-    rng = np.random.default_rng((seed, column))
+def _measured(
+    matrix: OutcomeMatrix,
+    forecast: QualityForecast,
+    folds: NDArray[np.int64],
+    column: int,
+    rng: np.random.Generator,
+) -> EndpointMeasures:
     labels, groups = matrix.quality[:, column], matrix.groups
     rows = np.flatnonzero(~np.isnan(labels))
     own, predicted = labels[rows], forecast.quality.value[rows, column]
@@ -77,7 +88,7 @@ def _measured(matrix: OutcomeMatrix, forecast: QualityForecast, column: int, see
         matrix.endpoints[column],
         len(rows),
         float(own.mean()) if len(rows) else float("nan"),
-        _interval(auroc_of(own, predicted), groups[rows], rng) if binary else None,
+        _interval(auroc_of(own, predicted, folds[rows]), groups[rows], rng) if binary else None,
         _interval(mean_of((own - predicted) ** 2), groups[rows], rng) if len(rows) else None,
         calibration_error(own, predicted) if len(rows) else None,
         calibration_error_floor(predicted, rng, draws=_FLOOR_DRAWS) if len(rows) else None,

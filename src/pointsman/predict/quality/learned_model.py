@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.errors import DataError
+from pointsman.errors import BadRequest, DataError
 from pointsman.predict.length import QUANTILES
 from pointsman.predict.quality.base import QualityForecast, QualityModel, Queries
 from pointsman.predict.quality.bundle import REMEDY, Bundle
@@ -108,7 +108,7 @@ class LearnedModel:
         try:
             made = _assembled(bundle)
             fault = _fault_of(made.forecast(Queries.without_task(_TRIAL)), len(made.endpoints))
-        except (KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        except (BadRequest, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
             raise DataError(
                 f"{path} holds no usable model: {type(error).__name__}: {error}", remedy=REMEDY
             ) from error

@@ -1,0 +1,133 @@
+"""A learned model is one object: fitted, calibrated, written and read back to the same numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pointsman.errors import DataError
+from pointsman.predict.quality.base import QualityForecast, Queries
+from pointsman.predict.quality.bundle import Bundle
+from pointsman.predict.quality.fit import FitOptions, FittedQuality, fit_quality
+from pointsman.predict.quality.kinds import MODELS
+from pointsman.predict.quality.learned_model import LearnedModel
+from pointsman.testing.outcomes import capital_question, made_outcomes, proof_question
+
+ODD = (
+    "",
+    " ",
+    "x" * 100_000,
+    "\ud800\x00\U0001f600",
+    "\N{GREEK SMALL LETTER LAMDA} \N{CJK UNIFIED IDEOGRAPH-4E16}",
+    capital_question(5_000),
+    proof_question(5_001),
+)
+
+
+@pytest.fixture(scope="module", params=MODELS)
+def fitted(request: pytest.FixtureRequest) -> FittedQuality:
+    matrix = made_outcomes(np.random.default_rng(1), 200, missing=0.2)
+    return fit_quality(matrix, FitOptions(request.param, folds=2))
+
+
+@pytest.fixture
+def path(fitted: FittedQuality, tmp_path: Path) -> Path:
+    fitted.model.write(tmp_path / "artifact", {"created": "2026-01-01"})
+    return tmp_path / "artifact"
+
+
+def arrays_of(forecast: QualityForecast) -> list[np.ndarray[Any, Any]]:
+    quality = forecast.quality
+    tokens = [] if forecast.output_tokens is None else [forecast.output_tokens]
+    return [quality.value, quality.low, quality.high, *tokens]
+
+
+def test_what_is_read_forecasts_the_same_to_the_last_bit(fitted: FittedQuality, path: Path) -> None:
+    read = LearnedModel.read(path)
+    queries = Queries.without_task(ODD)
+    for one, other in zip(
+        arrays_of(fitted.model.forecast(queries)), arrays_of(read.forecast(queries)), strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    assert read.about == dict(fitted.model.about) | {"created": "2026-01-01"}
+    assert (read.name, read.endpoints) == (fitted.model.name, ("both", "capitals"))
+
+
+def test_a_forecast_is_a_probability_within_its_interval_for_any_text(fitted: FittedQuality) -> None:
+    value, low, high, *tokens = arrays_of(fitted.model.forecast(Queries.without_task(ODD)))
+    assert ((low >= 0) & (low <= value) & (value <= high) & (high <= 1)).all()
+    for quantiles in tokens:
+        assert (np.diff(quantiles, axis=-1) >= 0).all()
+        assert (quantiles >= 0).all()
+
+
+def test_a_batch_equals_its_rows_alone(fitted: FittedQuality) -> None:
+    batch = arrays_of(fitted.model.forecast(Queries.without_task(ODD)))
+    for row, text in enumerate(ODD):
+        alone = arrays_of(fitted.model.forecast(Queries.without_task([text])))
+        for whole, one in zip(batch, alone, strict=True):
+            np.testing.assert_allclose(one[0], whole[row], rtol=1e-9)
+
+
+def test_prediction_sets_hold_the_label_as_often_as_they_say() -> None:
+    matrix = made_outcomes(np.random.default_rng(2), 600)
+    fitted = fit_quality(matrix, FitOptions("prior", tasks=True))
+    sets = fitted.model.prediction_sets(fitted.held_out)
+    assert sets.covers(matrix.quality).mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_labels_between_0_and_1_have_no_prediction_sets(tmp_path: Path) -> None:
+    matrix = made_outcomes(np.random.default_rng(3), 100)
+    graded = replace(matrix, quality=matrix.quality * 0.5 + 0.2)
+    model = fit_quality(graded, FitOptions("prior")).model
+    model.write(tmp_path / "artifact")
+    read = LearnedModel.read(tmp_path / "artifact")
+    assert read.prediction_sets(read.forecast(Queries.without_task(["x"]))) is None
+
+
+# Artifacts that are whole, and yet can't be used
+
+
+def change(path: Path, edit: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+    """Write the artifact again with other contents, so that its hashes are right."""
+    bundle = Bundle.read(path)
+    model, arrays = dict(bundle.model), dict(bundle.arrays)
+    edit(model, arrays)
+    Bundle(bundle.about, model, arrays).write(path)
+
+
+@pytest.mark.parametrize("fitted", ["prior"], indirect=True)
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda model, _: model.pop("kind"),
+        lambda model, _: model.update(kind="unheard-of"),
+        lambda model, _: model.update(features="unheard-of"),
+        lambda model, _: model.pop("calibration"),
+        lambda model, _: model["calibration"].update(endpoints=["both", "other"]),
+        lambda model, _: model["model"].update(endpoints=["both"]),
+        lambda model, _: model["model"].update(endpoints=5),
+        lambda _, arrays: arrays.pop("model/mean"),
+        lambda _, arrays: arrays.update({"surplus/x": np.zeros(1)}),
+        lambda _, arrays: arrays.update({"model/mean": np.zeros(3)}),
+        lambda _, arrays: arrays.update({"model/mean": np.array(["x"])}),
+        lambda _, arrays: arrays.update({"model/mean": np.full_like(arrays["model/mean"], np.nan)}),
+        lambda _, arrays: arrays.update({"calibration/curve": -arrays["calibration/curve"]}),
+    ],
+)
+def test_a_whole_artifact_of_a_broken_model_is_refused(path: Path, edit: Any) -> None:
+    change(path, edit)
+    with pytest.raises(DataError, match=r"pointsman train|[Tt]rain (it )?again|Make it again"):
+        LearnedModel.read(path)
+
+
+@pytest.mark.parametrize("fitted", ["knn"], indirect=True)
+def test_other_features_are_refused(path: Path) -> None:
+    change(path, lambda model, _: model["encoders"].update(hot="sha256:other"))
+    with pytest.raises(DataError, match="fitted with other features 'hot'"):
+        LearnedModel.read(path)
