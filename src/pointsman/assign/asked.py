@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
 from pointsman.assign.base import AssignPolicy
+from pointsman.assign.first import FirstAssign
 from pointsman.assign.floor import FloorAssign
 from pointsman.types import Assignment, Bools, CostTable, EndpointView, Request, Router
 
+_CHOOSE: Final = frozenset({FloorAssign.name, FirstAssign.name})
+"""Policies that choose endpoints, among those that a model name may choose."""
+
 
 class AskedAssign:
-    """Asks `FloorAssign` for requests with a model name `router-floor-<threshold>`, else `configured`."""
+    """Asks the policy that a request's model name chooses: `router-floor-T`, `router-cascade-T`; else `configured`.
 
-    def __init__(self, configured: AssignPolicy) -> None:
+    Args:
+        configured: of all other requests.
+        cascade: where cascades begin; `configured` if None.
+    """
+
+    def __init__(self, configured: AssignPolicy, cascade: AssignPolicy | None = None) -> None:
         self.name = configured.name
-        self._configured = configured
+        self._configured, self._cascade = configured, cascade or configured
 
     def assign(
         self, requests: Sequence[Request], table: CostTable, eligible: Bools, view: Sequence[EndpointView]
@@ -25,15 +35,20 @@ class AskedAssign:
         rows: dict[Router | None, list[int]] = {}
         for row, request in enumerate(requests):
             router = request.router
-            rows.setdefault(router if router and router.policy == FloorAssign.name else None, []).append(row)
+            rows.setdefault(router if router and router.policy in _CHOOSE else None, []).append(row)
         if list(rows) == [None]:
             return self._configured.assign(requests, table, eligible, view)
         parts = []
         for asked, own in rows.items():
-            policy = FloorAssign(asked.threshold) if asked else self._configured
+            policy = self._policy(asked)
             some = [requests[row] for row in own]
             parts.append((own, policy, policy.assign(some, table.take(np.array(own)), eligible[own], view)))
         return _merged(parts)
+
+    def _policy(self, asked: Router | None) -> AssignPolicy:
+        if asked is None:
+            return self._configured
+        return FloorAssign(asked.threshold) if asked.policy == FloorAssign.name else self._cascade
 
 
 def _merged(parts: Sequence[tuple[Sequence[int], AssignPolicy, Assignment]]) -> Assignment:

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import cast
 
 from pointsman.admit.always import AlwaysAdmit
+from pointsman.admit.answer import AnswerPolicy
 from pointsman.admit.asked import AskedAdmit
 from pointsman.admit.base import AdmitPolicy
+from pointsman.admit.cascade import NAME as CASCADE
+from pointsman.admit.cascade import CascadeAnswers
 from pointsman.admit.put_off import Patience, PutOffAdmit
 from pointsman.admit.random import RandomAdmit
 from pointsman.admit.threshold import ThresholdAdmit
@@ -15,6 +18,7 @@ from pointsman.admit.value import ValueAdmit
 from pointsman.assign.asked import AskedAssign
 from pointsman.assign.base import AssignPolicy
 from pointsman.assign.baselines import CheapestAssign, RandomAssign, SingleAssign
+from pointsman.assign.first import FirstAssign
 from pointsman.assign.floor import FloorAssign
 from pointsman.assign.value import ValueAssign
 from pointsman.assign.weighted import WeightedAssign
@@ -25,12 +29,46 @@ from pointsman.decide import Decider
 from pointsman.errors import ConfigError
 from pointsman.order.base import OrderPolicy
 from pointsman.order.fcfs import FirstComeFirstServed
+from pointsman.predict.judge import AnswerJudge
 from pointsman.types import Endpoint
 
 
 def assign_policy_of(config: Config, endpoints: Sequence[Endpoint]) -> AssignPolicy:
     """The configured choice of endpoints, which a caller's model name may replace. Raises: ConfigError."""
-    return AskedAssign(_configured_assign(config, endpoints))
+    cascade = FirstAssign(*_cascade(config, endpoints)) if config.policy.endpoints else None
+    return AskedAssign(_configured_assign(config, endpoints), cascade)
+
+
+def answer_policy_of(config: Config, endpoints: Sequence[Endpoint]) -> AnswerPolicy | None:
+    """The judge of answers: for all requests under the policy `cascade`, else for those that ask for it.
+
+    None where no cascade is configured. Raises: ConfigError, DataError.
+    """
+    made = config.policy
+    if made.judge is None:
+        return None
+    names, chain = _cascade(config, endpoints)
+    judge = AnswerJudge.read(made.judge)
+    if unknown := [name for name in chain[:-1] if name not in judge.endpoints]:
+        raise ConfigError(
+            f"the judge {made.judge} knows no answers of {', '.join(unknown)}",
+            remedy=f"It knows {', '.join(judge.endpoints)}; make one with: pointsman judge",
+        )
+    return CascadeAnswers(names, chain, judge, config.costs.terms(), always=made.name == CASCADE)
+
+
+def _cascade(config: Config, endpoints: Sequence[Endpoint]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """All endpoints' names, and those of the cascade in its order. Raises: ConfigError."""
+    chain: dict[str, None] = {}
+    for said in config.policy.endpoints:
+        found = [endpoint.name for endpoint in endpoints if said in (endpoint.name, endpoint.model)]
+        if not found:
+            raise ConfigError(
+                f"the cascade names {said!r}, which no endpoint serves",
+                remedy=f"Name some of {', '.join(endpoint.name for endpoint in endpoints)}",
+            )
+        chain.update(dict.fromkeys(found))
+    return tuple(endpoint.name for endpoint in endpoints), tuple(chain)
 
 
 def _configured_assign(config: Config, endpoints: Sequence[Endpoint]) -> AssignPolicy:
@@ -44,6 +82,8 @@ def _configured_assign(config: Config, endpoints: Sequence[Endpoint]) -> AssignP
             return CheapestAssign()
         case "value":
             return ValueAssign(config.costs.terms())
+        case "cascade":
+            return FirstAssign(*_cascade(config, endpoints))
         case "floor":
             assert made.threshold is not None  # the configuration is refused without one
             return FloorAssign(made.threshold)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pointsman.build.outside import engines_of, meters_of
-from pointsman.build.policies import admit_policy_of, assign_policy_of, order_policy_of
+from pointsman.build.policies import admit_policy_of, answer_policy_of, assign_policy_of, order_policy_of
 from pointsman.build.predictions import predictor_of
 from pointsman.build.source import endpoints_of
 from pointsman.clock import Clock
@@ -76,6 +76,7 @@ def build_system(
         inner.prior_row(),
         SchedulerOptions(max_queued=config.server.max_queue),
         hooks,
+        answer_policy_of(config, endpoints),
     )
     meters = meters_of(config, running)
     by_meter = {id(meter): EnergyShare[str](meter) for meter in meters.values()}

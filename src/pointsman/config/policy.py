@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from pointsman.config.parse import integer, number, optional, section, setting, text
+from pointsman.config.parse import integer, names, number, optional, path, section, setting, text
 from pointsman.config.problem import Problem
 from pointsman.config.tree import Node
 from pointsman.types import Weights
@@ -45,6 +46,13 @@ def check_policy(policy: PolicyConfig, node: Node) -> Iterator[Problem]:
             "the policy 'floor' has no threshold",
             "Add `threshold:` from 0 to 1; `pointsman calibrate` finds one",
         )
+    if (policy.name == "cascade" or policy.endpoints or policy.judge) and (
+        len(policy.endpoints) < 2 or policy.judge is None  # noqa: PLR2004 - one has nothing to follow
+    ):
+        yield node.problem(
+            "a cascade needs `endpoints` and `judge`",
+            "Add `endpoints: [SMALL, LARGE]` and `judge: FILE`; `pointsman judge` makes the file",
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ class PolicyConfig:
     """Where requests run. `policy: random` is short for `policy: {name: random}`."""
 
     name: str = setting(
-        "weighted", text, "weighted, value, floor, single, cheapest, random, or a plugin's name"
+        "weighted", text, "weighted, value, floor, cascade, single, cheapest, random, or a plugin's name"
     )
     weights: Weights = setting(
         Weights(accuracy=1.0, energy=1.0, time=1.0), _weights, "of `weighted`: what matters; any sum above 0"
@@ -61,4 +69,10 @@ class PolicyConfig:
     seed: int = setting(0, integer(0), "of `random`: equal seeds choose equally")
     threshold: float | None = setting(
         None, optional(number(0, 1)), "of `floor`: the cheapest endpoint with this predicted quality"
+    )
+    endpoints: tuple[str, ...] = setting(
+        (), names, "of `cascade`: endpoints or models, the smallest first; also for router-cascade-T"
+    )
+    judge: Path | None = setting(
+        None, optional(path), "of `cascade`: the file that tells how likely answers are right"
     )

@@ -57,7 +57,9 @@ class NamedPart:
 
 NAMED_PARTS: Final = (
     NamedPart("admit", ("admission",), ("always", "random", "threshold", "value")),
-    NamedPart("assign", ("policy",), ("cheapest", "floor", "random", "single", "value", "weighted")),
+    NamedPart(
+        "assign", ("policy",), ("cascade", "cheapest", "floor", "random", "single", "value", "weighted")
+    ),
     NamedPart("order", ("order",), ("fcfs",)),
     NamedPart("predict", ("predictor",), ("learned", "profile")),
     NamedPart("meter", ("energy", "meter"), METERS, "kind"),
