@@ -16,7 +16,7 @@ from pointsman.gateway.headers import header_value
 from pointsman.gateway.options import request_id_of
 from pointsman.gateway.parse import Edge, parse_request
 from pointsman.gateway.refusals import refusal_of_error
-from pointsman.types import AUTO, Api, Modality, Needs, Request, Slo, Weights
+from pointsman.types import AUTO, Api, Modality, Needs, Request, Router, Slo, Weights
 
 EDGE = Edge(
     ("small", "large"),
@@ -361,3 +361,49 @@ def test_what_becomes_of_an_upstreams_status(status, body, answered):
     if answered == status == 400:
         assert refusal.body == body
     assert b"\n" not in (refusal.retry_after or b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "router"),
+    [
+        ("router-floor-0.7", Router("floor", 0.7)),
+        ("router-threshold-0", Router("threshold", 0.0)),
+        ("router-random-1", Router("random", 1.0)),
+        ("router-threshold-1e-2", Router("threshold", 0.01)),
+    ],
+)
+def test_a_model_name_may_choose_a_policy(name, router):
+    request = parse(chat(model=name))
+    assert (request.model, request.router) == (AUTO, router)
+
+
+def test_a_real_model_may_have_a_name_like_a_policys():
+    edge = Edge(("router-floor-0.5",))
+    assert edge.read_model("router-floor-0.5") == ("router-floor-0.5", None)
+
+
+@pytest.mark.parametrize("threshold", ["", "x", "1.01", "-0.1", "nan", "inf", "0_5", "0.5-0.6", "\u0663"])
+def test_a_threshold_that_is_no_number_from_0_to_1_is_refused(threshold):
+    with pytest.raises(BadRequest, match="with a number T from 0 to 1") as caught:
+        parse(chat(model=f"router-floor-{threshold}"))
+    assert (refusal_of_error(caught.value).status, caught.value.param) == (400, "model")
+
+
+@pytest.mark.parametrize("name", ["router-", "router-best-0.5", "Router-floor-0.5", "floor-0.5"])
+def test_a_policy_that_is_not_known_is_told_what_there_is(name):
+    with pytest.raises(BadRequest, match="router-floor-T, router-threshold-T") as caught:
+        parse(chat(model=name))
+    assert refusal_of_error(caught.value).status == 404
+
+
+def test_allow_skip_may_be_said_in_three_places_the_nearest_wins():
+    assert parse(chat()).allow_skip is None
+    said = chat(metadata={"pointsman_allow_skip": "true"})
+    assert parse(said).allow_skip is True
+    said["pointsman"] = {"allow_skip": False}
+    assert parse(said).allow_skip is False
+    assert parse(said, {"x-pointsman-allow-skip": " True "}).allow_skip is True
+    with pytest.raises(BadRequest, match="neither true nor false"):
+        parse(chat(), {"x-pointsman-allow-skip": "1"})
+    with pytest.raises(BadRequest, match="allow_skip"):
+        parse(chat(pointsman={"allow_skip": "yes"}))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pointsman.admit.cascade import NAME as CASCADE
 from pointsman.build.source import endpoints_of
 from pointsman.build.system import build_system
 from pointsman.clock import Clock
 from pointsman.config import Config
 from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.gateway import Edge, Gateway, GatewayMetrics
+from pointsman.types.router import ROUTERS
 
 
 def build_gateway(config: Config, running: Sequence[FleetEndpoint], clock: Clock) -> Gateway:
@@ -23,6 +25,7 @@ def build_gateway(config: Config, running: Sequence[FleetEndpoint], clock: Clock
         models=tuple(dict.fromkeys(endpoint.model for endpoint in system.endpoints)),
         service_classes={slo.service_class: slo for slo in config.service_classes},
         tenants=frozenset(config.tenants),
+        routers=(*ROUTERS, *([CASCADE] if config.policy.judge else [])),
     )
     # Energy that nobody measured is an assumption, so it is marked like what a model gives.
     modelled = {
@@ -37,5 +40,6 @@ def build_gateway(config: Config, running: Sequence[FleetEndpoint], clock: Clock
         edge=edge,
         max_body_bytes=config.server.max_body_bytes,
         energy_modelled=modelled,
+        skip_reply=config.admission.reply if config.admission.on_skip == "reply" else None,
         close=system.close,
     )

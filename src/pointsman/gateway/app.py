@@ -24,14 +24,14 @@ from pointsman.gateway.metrics import GatewayMetrics
 from pointsman.gateway.parse import Edge, parse_request
 from pointsman.gateway.refusals import (
     NotFound,
-    UnknownModel,
     WrongMethod,
     refusal_of_end,
     refusal_of_error,
     unexpected,
 )
+from pointsman.gateway.skipped import SkipError, can_reply, reply
 from pointsman.live import Handle, LiveDriver
-from pointsman.types import AUTO, Api, Disposition, Endpoint
+from pointsman.types import AUTO, Api, Decision, Disposition, Endpoint
 
 MAX_BODY_BYTES: Final = 10 * 2**20
 _SSE: Final[list[Header]] = [
@@ -54,6 +54,7 @@ class Gateway:
         edge: what callers may name; the endpoints' models if None.
         max_body_bytes: larger bodies are refused with 413.
         energy_modelled: see `DecisionHeaders`.
+        skip_reply: the text that a skipped request gets for an answer; None: it gets an error.
         close: called when the server shuts down; the driver's if None.
     """
 
@@ -67,6 +68,7 @@ class Gateway:
         edge: Edge | None = None,
         max_body_bytes: int = MAX_BODY_BYTES,
         energy_modelled: Mapping[str, bool] | None = None,
+        skip_reply: str | None = None,
         close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._driver = driver
@@ -76,6 +78,8 @@ class Gateway:
         self._edge = edge or Edge(models)
         self._max_body_bytes = max_body_bytes
         self._headers = DecisionHeaders({e.name: e for e in endpoints}, energy_modelled or {})
+        self._skip_error = SkipError(endpoints, energy_modelled or {})
+        self._skip_reply = skip_reply
         self._close = close or driver.close
         created = int(clock.wall())
         self._models = {
@@ -170,7 +174,23 @@ class Gateway:
         await exchange.end()
 
     async def _refuse(self, handle: Handle, exchange: Exchange) -> None:
-        await exchange.refuse(refusal_of_end(handle), self._headers.of(handle))
+        if handle.code == "skipped" and handle.decision is not None:
+            await self._skip(handle, handle.decision, exchange)
+        else:
+            await exchange.refuse(refusal_of_end(handle), self._headers.of(handle))
+
+    async def _skip(self, handle: Handle, decision: Decision, exchange: Exchange) -> None:
+        """The fixed reply where there is one and the caller can read it, else the error."""
+        request, headers = handle.request, self._headers.of(handle)
+        if self._skip_reply is None or not can_reply(request):
+            await exchange.refuse(self._skip_error.of(decision, decision.reason), headers)
+            return
+        body = reply(request, self._skip_reply, int(self._clock.wall()))
+        if request.stream:
+            await exchange.start(200, _SSE + headers)
+            await exchange.end(body)
+        else:
+            await exchange.answer(200, body, [JSON, *headers])
 
     # Pages
 
@@ -179,13 +199,9 @@ class Gateway:
 
     async def _model(self, exchange: Exchange) -> None:
         name = exchange.path.removeprefix("/v1/models/")
-        if name not in self._models:
-            raise UnknownModel(
-                f"no endpoint serves the model {name[:128]!r}",
-                remedy=f"There are {', '.join(self._models)}",
-                param="model",
-            )
-        await exchange.answer_json(self._models[name])
+        _, router = self._edge.read_model(name)
+        shown = self._models[name] if router is None else {**self._models[AUTO], "id": name}
+        await exchange.answer_json(shown)
 
     async def _health(self, exchange: Exchange) -> None:
         view = self._driver.view()

@@ -36,6 +36,7 @@ class Own(msgspec.Struct, forbid_unknown_fields=True):
     weights: dict[str, float] | None = None
     tenant: str | None = None
     privacy: list[str] | None = None
+    allow_skip: bool | None = None
 
 
 class Common(msgspec.Struct):

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from typing import Final
 
 from pointsman.live import Handle
-from pointsman.types import Admission, Decision, Endpoint, Outcome
+from pointsman.types import (
+    Admission,
+    Decision,
+    Disposition,
+    Endpoint,
+    Outcome,
+    Valuation,
+    with_all_runs,
+)
 
 Header = tuple[bytes, bytes]
 MAX_REASON_CHARS: Final = 400
@@ -17,6 +25,12 @@ _PREDICTED: Final = (
     (b"x-pointsman-predicted-carbon-g", "carbon_g"),
     (b"x-pointsman-predicted-cost-usd", "price_usd"),
     (b"x-pointsman-predicted-quality", "quality"),
+)
+
+_COSTS: Final = (
+    (b"x-pointsman-expected-run-cost", "run_cost"),
+    (b"x-pointsman-expected-skip-cost", "skip_cost"),
+    (b"x-pointsman-threshold", "threshold"),
 )
 
 
@@ -39,19 +53,39 @@ class DecisionHeaders:
         decision = handle.decision
         headers = [
             (b"x-pointsman-overhead-ms", b"%.3f" % (handle.overhead_s * 1000)),
-            (b"x-pointsman-service-class", header_value(handle.request.slo.service_class)),
         ]
         if decision is None:
+            headers.append((b"x-pointsman-service-class", header_value(handle.request.slo.service_class)))
             return headers
+        headers.append((b"x-pointsman-service-class", header_value(decision.service_class)))
         headers.append((b"x-pointsman-action", decision.action.encode()))
         headers.append((b"x-pointsman-reason", header_value(decision.reason)))
-        if decision.endpoint is not None and decision.action is Admission.RUN:
-            headers.append((b"x-pointsman-model", self._models[decision.endpoint]))
-            headers.append((b"x-pointsman-endpoint", header_value(decision.endpoint)))
+        outcome = handle.outcome
+        answered = outcome is not None and outcome.disposition is Disposition.ANSWERED
+        endpoint = outcome.endpoint if outcome is not None and answered else decision.endpoint
+        if endpoint is not None and decision.action is Admission.RUN:
+            headers.append((b"x-pointsman-model", self._models[endpoint]))
+            headers.append((b"x-pointsman-endpoint", header_value(endpoint)))
             if not decision.table.bypassed:
-                headers.extend(self._predictions(decision, decision.endpoint))
-        if handle.outcome is not None:
-            headers.extend(_measured(handle.outcome))
+                headers.extend(self._predictions(decision, endpoint))
+        if decision.valuation is not None:
+            headers.extend(self._valuation(decision, decision.valuation))
+        headers.extend(_judged(handle))
+        if outcome is not None:
+            headers.extend(_measured(with_all_runs(outcome, handle.unused)))
+        return headers
+
+    def _valuation(self, decision: Decision, weighed: Valuation) -> list[Header]:
+        """What the admission weighed, and of a request that does not run what it was judged by."""
+        headers = []
+        if decision.action is not Admission.RUN:
+            endpoint = decision.table.endpoints[weighed.endpoint]
+            headers.append((b"x-pointsman-judged-by", header_value(endpoint)))
+            headers.extend(self._predictions(decision, endpoint))
+        for name, cost in _COSTS:
+            value: float | None = getattr(weighed, cost)
+            if value is not None:
+                headers.append((name, b"%.6g" % value))
         return headers
 
     def _predictions(self, decision: Decision, endpoint: str) -> list[Header]:
@@ -62,6 +96,23 @@ class DecisionHeaders:
                 marked = attribute in ("energy_j", "carbon_g") and self._modelled[endpoint]
                 headers.append((name, b"%.6g%s" % (value, b";modelled" if marked else b"")))
         return headers
+
+
+def _judged(handle: Handle) -> list[Header]:
+    """Of an answer that was judged: how many endpoints were asked, why it was kept, and whether in need.
+
+    While a larger endpoint's answer streams, the reason is that of the decision to ask it.
+    """
+    outcome = handle.outcome
+    kept = outcome is not None and outcome.disposition is Disposition.ANSWERED and outcome.reason
+    if handle.runs < 2 and not kept:  # noqa: PLR2004 - one run is no cascade
+        return []
+    headers = [(b"x-pointsman-steps", b"%d" % handle.runs)]
+    if outcome is not None and kept:
+        headers.append((b"x-pointsman-verdict", header_value(outcome.reason)))
+    if any(run.disposition is Disposition.FAILED for run in handle.unused):
+        headers.append((b"x-pointsman-degraded", b"true"))
+    return headers
 
 
 def _measured(outcome: Outcome) -> list[Header]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from pointsman.gateway.exposition import Counter, Histogram, gauge
 from pointsman.hooks import Hooks
-from pointsman.types import Api, Decision, Disposition, Endpoint, EndpointView, Outcome, Request
+from pointsman.types import Admission, Api, Decision, Disposition, Endpoint, EndpointView, Outcome, Request
 
 _OPERATION: Final = {Api.CHAT: "chat", Api.COMPLETIONS: "text_completion"}
 _GEN_AI: Final = ("gen_ai_operation_name", "gen_ai_response_model", "pointsman_endpoint")
@@ -32,9 +32,20 @@ class GatewayMetrics(Hooks):
         self._living: dict[str, Request] = {}
         self._ended = Counter("pointsman_requests_total", "Requests by how they ended.", ("disposition",))
         for disposition in Disposition:
-            self._ended.add(disposition.value, by=0.0)
+            if disposition is not Disposition.ESCALATED:
+                self._ended.add(disposition.value, by=0.0)
+        self._unused = Counter(
+            "pointsman_unused_runs_total",
+            "Runs whose answers were not given out: escalated, or failed while another answer was held.",
+            ("endpoint", "disposition"),
+        )
         self._decisions = Counter(
             "pointsman_decisions_total", "Decisions by endpoint and action.", ("endpoint", "action")
+        )
+        self._not_run = Counter(
+            "pointsman_not_run_total",
+            "Decisions not to run, by the policy that made them.",
+            ("policy", "action"),
         )
         self._bypassed = Counter(
             "pointsman_bypassed_predictions_total", "Requests decided on priors: no prediction in time."
@@ -70,7 +81,9 @@ class GatewayMetrics(Hooks):
         )
         self._all = (
             self._ended,
+            self._unused,
             self._decisions,
+            self._not_run,
             self._bypassed,
             self._policy_faults,
             self._responses,
@@ -93,6 +106,8 @@ class GatewayMetrics(Hooks):
     def decided(self, decision: Decision) -> None:
         """See `Hooks`."""
         self._decisions.add(decision.endpoint or "", decision.action.value)
+        if decision.action is not Admission.RUN:
+            self._not_run.add(decision.policy, decision.action.value)
 
     def dispatched(self, request: Request, endpoint: str, queue_s: float) -> None:
         """See `Hooks`."""
@@ -109,15 +124,23 @@ class GatewayMetrics(Hooks):
         del policy, error
         self._policy_faults.add()
 
+    def unused(self, outcome: Outcome) -> None:
+        """See `Hooks`."""
+        self._unused.add(outcome.endpoint, outcome.disposition.value)
+        self._ran(self._living[outcome.request_id], outcome)
+
     def finished(self, outcome: Outcome) -> None:
         """See `Hooks`."""
-        request = self._living.pop(outcome.request_id)
         self._ended.add(outcome.disposition.value)
+        self._ran(self._living.pop(outcome.request_id), outcome)
+
+    def _ran(self, request: Request, outcome: Outcome) -> None:
+        """What a run took, at its own endpoint."""
         if outcome.energy_j is not None:
             self._energy_j.add(
                 outcome.endpoint, "true" if outcome.energy_modelled else "false", by=outcome.energy_j
             )
-        if outcome.disposition is not Disposition.ANSWERED:
+        if outcome.disposition not in (Disposition.ANSWERED, Disposition.ESCALATED):
             return
         labels = (_OPERATION[request.api], self._models[outcome.endpoint], outcome.endpoint)
         for histogram, seconds in (

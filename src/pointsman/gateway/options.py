@@ -5,6 +5,7 @@ The nearer one wins: a header over the field, the field over `metadata`.
     x-pointsman-weights: accuracy=0.7,energy=0.2,time=0.1     pointsman.weights   pointsman_weights
     x-pointsman-tenant: NAME                                  pointsman.tenant    pointsman_tenant
     x-pointsman-privacy: TAG,TAG                              pointsman.privacy
+    x-pointsman-allow-skip: true | false                      pointsman.allow_skip   pointsman_allow_skip
     x-session-id: ID
     x-llm-d-slo-ttft-ms: MS, x-llm-d-slo-tpot-ms: MS
     service_tier: auto | default | flex | priority | a configured class
@@ -25,6 +26,8 @@ from pointsman.types import OBJECTIVES, Slo, Weights
 MAX_ID_CHARS: Final = 128
 _TIERS: Final = {"auto": "default", "default": "default", "flex": "flex", "priority": "priority"}
 """OpenAI's tiers as service classes; one that is not configured is served as `default`."""
+
+_TRUTH: Final = {"true": True, "false": False}
 
 
 def request_id_of(headers: Mapping[bytes, bytes], is_alive: Callable[[str], bool]) -> str:
@@ -88,6 +91,25 @@ def privacy_of(own: Own | None, headers: Mapping[bytes, bytes]) -> frozenset[str
     if header:
         return frozenset(tag.strip() for tag in header.split(",") if tag.strip())
     return frozenset(own.privacy or ()) if own else frozenset()
+
+
+def allow_skip_of(
+    own: Own | None, metadata: Mapping[str, str] | None, headers: Mapping[bytes, bytes]
+) -> bool | None:
+    """Whether the request may be skipped; None where the caller leaves it open. Raises: BadRequest."""
+    header = headers.get(b"x-pointsman-allow-skip")
+    if header is None and own is not None and own.allow_skip is not None:
+        return own.allow_skip
+    said = header.decode("latin-1") if header is not None else (metadata or {}).get("pointsman_allow_skip")
+    if said is None:
+        return None
+    if (word := said.strip().lower()) not in _TRUTH:
+        raise BadRequest(
+            f"allow_skip is {said[:64]!r}, neither true nor false",
+            remedy="Write true or false, or leave it out",
+            param="allow_skip",
+        )
+    return _TRUTH[word]
 
 
 def slo_of(tier: str | None, headers: Mapping[bytes, bytes], classes: Mapping[str, Slo]) -> Slo:

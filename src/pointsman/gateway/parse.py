@@ -8,9 +8,17 @@ from typing import Final
 
 from pointsman.errors import BadRequest
 from pointsman.gateway.body import ChatBody, Common, CompletionBody, Message, read_body, without_own
-from pointsman.gateway.options import privacy_of, session_of, slo_of, tenant_of, weights_of
+from pointsman.gateway.options import (
+    allow_skip_of,
+    privacy_of,
+    session_of,
+    slo_of,
+    tenant_of,
+    weights_of,
+)
 from pointsman.gateway.refusals import UnknownModel
-from pointsman.types import AUTO, Api, Modality, Needs, Prompt, Request, Slo
+from pointsman.types import AUTO, Api, Modality, Needs, Prompt, Request, Router, Slo
+from pointsman.types.router import ROUTERS, read_router, router_names
 
 MAX_TOKENS: Final = 2**24
 MAX_N: Final = 128
@@ -28,11 +36,31 @@ class Edge:
         models: the public names, `auto` not among them.
         service_classes: the configured ones by name, `default` among them.
         tenants: who may be named as tenant.
+        routers: policies that a model name `router-<policy>-<threshold>` may choose.
     """
 
     models: tuple[str, ...]
     service_classes: Mapping[str, Slo] = field(default_factory=lambda: {"default": Slo()})
     tenants: frozenset[str] = frozenset({"default"})
+    routers: tuple[str, ...] = tuple(ROUTERS)
+
+    def read_model(self, name: str | None) -> tuple[str, Router | None]:
+        """The model that is pinned, or `auto` and the policy that the name chooses.
+
+        Raises: UnknownModel; BadRequest for a threshold that can't be used.
+        """
+        if name is None or name == AUTO:
+            return AUTO, None
+        if name in self.models:
+            return name, None
+        router = read_router(name, self.routers)
+        if router is None:
+            raise UnknownModel(
+                f"no endpoint serves the model {name[:128]!r}",
+                remedy=f"There are {', '.join((AUTO, *self.models, *router_names(self.routers)))}",
+                param="model",
+            )
+        return AUTO, router
 
 
 def parse_request(
@@ -45,11 +73,12 @@ def parse_request(
     body = read_body(data, api)
     prompt, needs = _chat(body) if isinstance(body, ChatBody) else _completion(body)
     own = body.pointsman
+    model, router = edge.read_model(body.model)
     return Request(
         id=request_id,
         prompt=prompt,
         max_tokens=_max_tokens(body),
-        model=_model(body.model, edge),
+        model=model,
         api=api,
         needs=_with_privacy(needs, privacy_of(own, headers)),
         weights=weights_of(own, body.metadata, headers),
@@ -57,6 +86,8 @@ def parse_request(
         tenant=tenant_of(own, body.metadata, headers, edge.tenants),
         session=session_of(headers),
         stream=body.stream is True,
+        router=router,
+        allow_skip=allow_skip_of(own, body.metadata, headers),
         payload=data if own is None else without_own(data),
     )
 
@@ -158,15 +189,3 @@ def _max_tokens(body: ChatBody | CompletionBody) -> int | None:
     if asked is not None and not 1 <= asked <= MAX_TOKENS:
         raise BadRequest(f"{param} is {asked}", remedy=f"Choose 1 to {MAX_TOKENS}", param=param)
     return asked
-
-
-def _model(name: str | None, edge: Edge) -> str:
-    if name is None or name == AUTO:
-        return AUTO
-    if name not in edge.models:
-        raise UnknownModel(
-            f"no endpoint serves the model {name[:128]!r}",
-            remedy=f"There are {', '.join((AUTO, *edge.models))}",
-            param="model",
-        )
-    return name

@@ -16,6 +16,7 @@ from pointsman.types.decision import (
     Decision,
     Disposition,
     Outcome,
+    with_all_runs,
 )
 from pointsman.types.endpoint import Capabilities, Endpoint, EndpointLoad, EndpointView
 from pointsman.types.estimate import Bools, CostTable, Estimate, Floats
@@ -29,10 +30,10 @@ from pointsman.types.request import (
     Needs,
     Prompt,
     Request,
-    Router,
     Slo,
     Weights,
 )
+from pointsman.types.router import Router
 from pointsman.types.value import Penalties, RunCost, Valuation, ValueTerms
 
 __all__ = [
@@ -69,4 +70,5 @@ __all__ = [
     "Valuation",
     "ValueTerms",
     "Weights",
+    "with_all_runs",
 ]

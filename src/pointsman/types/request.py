@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 from pointsman.errors import BadRequest
+from pointsman.types.router import Router
 
 AUTO: Final = "auto"
 """The model name that lets the policy choose."""
@@ -114,14 +115,6 @@ class Slo:
     ttft_s: float | None = None
     tpot_s: float | None = None
     e2e_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Router:
-    """A policy that the caller chose by a model name, `router-<policy>-<threshold>`."""
-
-    policy: str
-    threshold: float
 
 
 @dataclass(frozen=True, slots=True)
