@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -37,9 +38,16 @@ def shared_outcomes(
         numbers=("score", lengths),
         optional=("score", lengths),
     )
+    ids = queries["query_id"].tolist()
+    if len(set(ids)) < len(ids):
+        twice = next(name for name, times in Counter(ids).items() if times > 1)
+        raise DataError(
+            f"{folder / _QUERIES} has the query id {twice!r} more than once",
+            remedy="Give every query an id of its own",
+        )
     texts = zip(queries["prompt"].tolist(), queries["task"].tolist(), strict=True)
     return OutcomeMatrix.from_rows(
-        dict(zip(queries["query_id"].tolist(), texts, strict=True)),
+        dict(zip(ids, texts, strict=True)),
         endpoints if endpoints is not None else sorted(set(rows["model"].tolist())),
         {
             "query_id": rows["query_id"].tolist(),

@@ -1,0 +1,209 @@
+"""`pointsman train`: any folder of outcomes becomes an artifact, or one clear line says why not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from pointsman.cli.group import ErrorGroup
+from pointsman.cli.train import train
+from pointsman.predict.quality.base import Queries
+from pointsman.predict.quality.learned_model import LearnedModel
+from pointsman.testing.outcomes import capital_question, made_outcomes, proof_question
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+QUERIES = {"query_id": ["a", "b"], "prompt": ["One?", "Two?"], "task": ["x", None]}
+OUTCOMES = {
+    "query_id": ["a", "b", "a"],
+    "model": ["m1", "m1", "m2"],
+    "score": [1.0, 0.0, None],
+    "output_tokens": [3, 4, 5],
+}
+
+
+def write(folder: Path, queries: Mapping[str, Sequence[Any]], outcomes: Mapping[str, Sequence[Any]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.table(dict(queries)), folder / "queries.parquet")
+    pq.write_table(pa.table(dict(outcomes)), folder / "outcomes.parquet")
+    return folder
+
+
+def made(folder: Path, seed: int, n: int = 200, endpoints: tuple[str, ...] = ("both", "capitals")) -> Path:
+    matrix = made_outcomes(np.random.default_rng(seed), n, endpoints)
+    ids = [each for each in matrix.query_ids for _ in endpoints]
+    return write(
+        folder,
+        {"query_id": matrix.query_ids, "prompt": matrix.prompts, "task": matrix.tasks},
+        {
+            "query_id": ids,
+            "model": list(endpoints) * n,
+            "score": matrix.quality.ravel(),
+            "output_tokens": matrix.output_tokens.ravel().astype(int),
+        },
+    )
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setenv("COLUMNS", "80")
+    app = typer.Typer(cls=ErrorGroup, pretty_exceptions_enable=False)
+    app.command()(train)
+    app.callback()(lambda: None)
+    return lambda *words: CliRunner().invoke(app, ["train", *map(str, words)])
+
+
+def text_of(result: Result) -> str:
+    return " ".join(result.output.split())
+
+
+def test_it_learns_reports_writes_and_draws(run: Callable[..., Result], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    folder, out = made(tmp_path / "outcomes", 1), tmp_path / "quality"
+    result = run("--outcomes", folder, "--out", out, "--plots", tmp_path / "plots", "--folds", 3)
+    assert result.exit_code == 0, result.output
+    said = text_of(result)
+    assert "200 queries (200 different prompts), 2 endpoints, 400 labels" in said
+    assert "both: 200 labels, " in said
+    for word in ("AUROC", "Brier", "calibration error", "by chance", "length MAE", "blend", "knn", "prior"):
+        assert word in said
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    assert {path.name for path in (tmp_path / "plots").iterdir()} == {"reliability.png", "reliability.svg"}
+    model = LearnedModel.read(out)
+    queries = Queries.without_task([capital_question(5_001), proof_question(5_002)])
+    quality = model.forecast(queries).quality.value
+    assert quality[0, 1] > 0.6
+    assert quality[1, 1] < 0.4
+    assert model.about["labels"] == {"both": 200, "capitals": 200}
+    assert model.about["held_out"]["capitals"]["auroc"] > 0.7
+    assert model.about["settings"]["folds"] == 3
+    assert "held-out AUROC" in model.sentence("capitals")
+
+
+def test_the_same_data_and_seed_give_the_same_bytes(run: Callable[..., Result], tmp_path: Path) -> None:
+    folder = made(tmp_path / "outcomes", 2, 60)
+    for name in ("one", "two"):
+        words = ("--outcomes", folder, "--out", tmp_path / name, "--model", "prior", "--folds", 2)
+        assert run(*words, "--no-baselines").exit_code == 0
+    for name in ("model.json", "arrays.npz"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    manifest = json.loads((tmp_path / "one" / "manifest.json").read_bytes())
+    assert manifest["about"]["data"].startswith("sha256:")
+
+
+def test_several_folders_are_one_and_what_one_lacks_is_missing(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    one = made(tmp_path / "one", 3, 40, ("a", "b"))
+    other = made(tmp_path / "other", 4, 60, ("c",))
+    out = tmp_path / "quality"
+    result = run("--outcomes", one, "--outcomes", other, "--out", out, "--model", "prior", "--no-baselines")
+    assert result.exit_code == 0, result.output
+    assert "60 queries (60 different prompts), 3 endpoints, 140 labels" in text_of(result)
+    assert LearnedModel.read(out).about["labels"] == {"a": 40, "b": 40, "c": 60}
+
+
+def test_five_rows_fall_back_to_the_prior_and_say_so(run: Callable[..., Result], tmp_path: Path) -> None:
+    result = run("--outcomes", made(tmp_path / "few", 5, 5), "--out", tmp_path / "quality")
+    assert result.exit_code == 0, result.output
+    assert "note: 5 different prompts are too few to learn from" in text_of(result)
+    assert LearnedModel.read(tmp_path / "quality").name == "prior"
+
+
+def test_one_class_falls_back_to_the_prior_and_says_so(run: Callable[..., Result], tmp_path: Path) -> None:
+    matrix = made_outcomes(np.random.default_rng(6), 40, ("a",))
+    queries = {"query_id": matrix.query_ids, "prompt": matrix.prompts, "task": matrix.tasks}
+    outcomes = {
+        "query_id": matrix.query_ids,
+        "model": ["a"] * 40,
+        "score": [1.0] * 40,
+        "output_tokens": [None] * 39 + [3],
+    }
+    result = run("--outcomes", write(tmp_path / "one", queries, outcomes), "--out", tmp_path / "quality")
+    assert result.exit_code == 0, result.output
+    assert "note: all 40 labels are 1, so nothing tells them apart" in text_of(result)
+
+
+@pytest.mark.parametrize(
+    ("queries", "outcomes", "why"),
+    [
+        ({}, {"score": [1.5, 0.0, 0.0]}, "quality of 'a' on 'm1' is 1.5, not in [0, 1]"),
+        (
+            {},
+            {"query_id": ["a", "a", "a"], "model": ["m1"] * 3, "score": [1.0, 0.0, 1.0]},
+            "'a' on 'm1' has two outcomes",
+        ),
+        ({"query_id": ["a", "a"]}, {"query_id": ["a", "a", "a"]}, "has the query id 'a' more than once"),
+        ({}, {"query_id": ["a", "b", "z"]}, "an outcome names the query 'z', which is not there"),
+        ({}, {"output_tokens": [-1, 2, 3]}, "is no measurement"),
+    ],
+)
+def test_bad_rows_are_named(
+    run: Callable[..., Result],
+    tmp_path: Path,
+    queries: dict[str, Any],
+    outcomes: dict[str, Any],
+    why: str,
+) -> None:
+    folder = write(tmp_path / "bad", QUERIES | queries, OUTCOMES | outcomes)
+    result = run("--outcomes", folder, "--out", tmp_path / "quality")
+    assert result.exit_code == 4
+    assert why in text_of(result)
+    assert not (tmp_path / "quality").exists()
+
+
+def test_what_is_told_twice_alike_counts_once(run: Callable[..., Result], tmp_path: Path) -> None:
+    twice = {name: [*values, values[0]] for name, values in OUTCOMES.items()}
+    result = run("--outcomes", write(tmp_path / "twice", QUERIES, twice), "--out", tmp_path / "quality")
+    assert result.exit_code == 0, result.output
+    assert "2 endpoints, 2 labels" in text_of(result)
+
+
+@pytest.mark.parametrize(("file", "column"), [("queries", "prompt"), ("outcomes", "score")])
+def test_a_missing_column_is_named(
+    run: Callable[..., Result], tmp_path: Path, file: str, column: str
+) -> None:
+    tables = {"queries": dict(QUERIES), "outcomes": dict(OUTCOMES)}
+    del tables[file][column]
+    result = run("--outcomes", write(tmp_path / "bad", tables["queries"], tables["outcomes"]))
+    assert result.exit_code == 4
+    assert f"{file}.parquet has no column {column}" in text_of(result)
+
+
+def test_folders_that_are_none_say_what_is_missing(run: Callable[..., Result], tmp_path: Path) -> None:
+    result = run("--outcomes", tmp_path / "nowhere")
+    assert result.exit_code == 4
+    assert "nowhere is no folder" in text_of(result)
+    result = run("--outcomes", tmp_path)
+    assert "has no queries.parquet and no outcomes.parquet. Name a folder" in text_of(result)
+
+
+def test_ids_of_two_texts_are_refused(run: Callable[..., Result], tmp_path: Path) -> None:
+    one = write(tmp_path / "one", QUERIES, OUTCOMES)
+    other = write(tmp_path / "other", QUERIES | {"prompt": ["Other?", "Two?"]}, OUTCOMES)
+    result = run("--outcomes", one, "--outcomes", other)
+    assert result.exit_code == 4
+    assert "the query 'a' has two texts" in text_of(result)
+
+
+def test_a_folder_of_something_else_is_not_overwritten(run: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("mine")
+    words = ("--outcomes", made(tmp_path / "o", 7, 40), "--model", "prior", "--no-baselines")
+    result = run(*words, "--out", tmp_path / "mine")
+    assert result.exit_code == 2
+    assert "is no artifact of Pointsman" in text_of(result)
+
+
+def test_an_unknown_model_names_the_known(run: Callable[..., Result], tmp_path: Path) -> None:
+    result = run("--outcomes", tmp_path, "--model", "deep")
+    assert result.exit_code == 2
+    assert "Models: blend, trained, knn, prior" in text_of(result)
