@@ -215,3 +215,43 @@ def test_run_really_runs_on_the_chosen_endpoint_alone(
     assert "tiny-b answers" in page
     assert "measured" in page
     assert "predicted" in page
+
+
+def with_settings(config: Path, ours: str) -> Path:
+    config.write_text(config.read_text() + ours)
+    return config
+
+
+def test_the_admission_shows_what_it_weighed(config: Path) -> None:
+    with_settings(config, "  admission: value\n  costs: {c_run: {per_s: 1}, classes: {}}\n")
+    made = explained("--prompt", PROMPT, "--config", config)
+    weighed = made["weighed"]
+    assert made["action"] == "skip"
+    assert made["endpoint"] is None
+    assert made["policy"] == "value"
+    assert weighed["judged_by"] in {"small", "large"}
+    assert weighed["run_cost"] > weighed["skip_cost"] == pytest.approx(0.8)
+    result = invoke("--prompt", PROMPT, "--config", config, "--run")
+    assert result.exit_code == 0, result.output
+    assert f"skip: running is expected to cost {weighed['run_cost']:.3g} (on" in result.stdout
+    assert "It was not run." in result.stdout
+
+
+def test_where_it_runs_the_page_shows_both_costs(config: Path) -> None:
+    with_settings(config, "  admission: value\n  costs: {c_run: 0.1}\n")
+    result = invoke("--prompt", PROMPT, "--config", config)
+    assert (
+        "admission: running is expected to cost 0.3 (on large, quality 0.800), skipping 0.8" in result.stdout
+    )
+
+
+def test_a_model_name_chooses_the_policy(config: Path) -> None:
+    base = ("--prompt", PROMPT, "--config", config, "--model")
+    assert explained(*base, "router-floor-0.3")["endpoint"] == "small"
+    assert explained(*base, "router-floor-0.7")["endpoint"] == "large"
+    skipped = explained(*base, "router-threshold-0.9")
+    assert (skipped["action"], skipped["weighed"]["threshold"]) == ("skip", 0.9)
+    bad = invoke(*base, "router-floor-7")
+    assert (bad.exit_code, "with a number T from 0 to 1" in bad.output) == (2, True)
+    unknown = invoke(*base, "router-best-0.7")
+    assert (unknown.exit_code, "router-floor-T" in unknown.output) == (2, True)

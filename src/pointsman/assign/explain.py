@@ -16,9 +16,9 @@ from pointsman.assign.counterfactual import (
     smallest_factor,
     telling_columns,
 )
-from pointsman.assign.explanation import Candidate, Explanation, Flip, PredictionChange, Term
+from pointsman.assign.explanation import Candidate, Explanation, Flip, PredictionChange, Term, Weighed
 from pointsman.assign.weighted import FIELDS, Weighing, normalised_costs, raw_costs, weighted_scores
-from pointsman.types import OBJECTIVES, Bools, CostTable, Decision, Estimate, Floats, Weights
+from pointsman.types import OBJECTIVES, Bools, CostTable, Decision, Estimate, Floats, Valuation, Weights
 
 UNITS: Final = ("", "J", "s", "$", "g CO2e")
 """Of `OBJECTIVES`; accuracy is a probability."""
@@ -71,6 +71,19 @@ def explain(decision: Decision, facts: Mapping[str, EndpointFacts] | None = None
         excluded=tuple(decision.excluded.items()),
         flips=_flips(decision.endpoint, table, raw, scored) if scored.weighted else (),
         bypassed=table.bypassed,
+        weighed=_weighed(decision.valuation, table.endpoints),
+    )
+
+
+def _weighed(valuation: Valuation | None, names: Sequence[str]) -> Weighed | None:
+    if valuation is None:
+        return None
+    return Weighed(
+        names[valuation.endpoint],
+        valuation.quality,
+        valuation.run_cost,
+        valuation.skip_cost,
+        valuation.threshold,
     )
 
 

@@ -105,6 +105,27 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class Weighed:
+    """What the admission weighed, as `pointsman.types.Valuation` with the endpoint's name."""
+
+    judged_by: str
+    quality: float
+    run_cost: float | None
+    skip_cost: float | None
+    threshold: float | None
+
+    def text(self) -> str:
+        """E.g. `running is expected to cost 0.31 (on large, quality 0.800), skipping 0.8`."""
+        judged = f"on {self.judged_by}, quality {self.quality:.3f}"
+        if self.run_cost is not None and self.skip_cost is not None:
+            return (
+                f"running is expected to cost {self.run_cost:.3g} ({judged}), skipping {self.skip_cost:.3g}"
+            )
+        limit = "" if self.threshold is None else f", threshold {self.threshold:g}"
+        return f"best {judged}{limit}"
+
+
+@dataclass(frozen=True, slots=True)
 class Explanation:
     """One decision, explained (invariant 6).
 
@@ -114,6 +135,7 @@ class Explanation:
         excluded: (endpoint, why a hard filter took it out).
         flips: for each other candidate what would have chosen it, the nearest weights first.
         bypassed: the predictions are priors, since a predictor failed or was late.
+        weighed: what the admission decided by; None where it weighed nothing.
     """
 
     request_id: str
@@ -126,6 +148,7 @@ class Explanation:
     excluded: tuple[tuple[str, str], ...]
     flips: tuple[Flip, ...]
     bypassed: bool
+    weighed: Weighed | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; None where there is no number."""
@@ -138,6 +161,8 @@ class Explanation:
     def _lines(self) -> Iterator[str]:
         where = f"{self.action} on {self.endpoint}" if self.endpoint else self.action
         yield f"{self.request_id}: {where}: {self.reason}"
+        if self.weighed is not None:
+            yield f"admission: {self.weighed.text()}"
         if self.weights is not None:
             yield f"policy {self.policy}, weights {weights_text(self.weights)}"
         else:

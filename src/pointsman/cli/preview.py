@@ -21,6 +21,7 @@ from pointsman.predict.base import Predictor, quality_sources
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.model_profile import Provenance
 from pointsman.types import AUTO, Admission, Decision, Endpoint, EndpointView, Prompt, Request, Weights
+from pointsman.types.router import read_router, router_names
 
 PromptText = Annotated[
     str | None, typer.Option("--prompt", metavar="TEXT", help="The prompt; `-` reads it from stdin.")
@@ -51,7 +52,7 @@ CarbonWeight = Annotated[
     float | None, typer.Option("--weight-carbon", "--weight_carbon", help="Weight of grams of CO2e.")
 ]
 
-_WITHOUT_WEIGHTS = ("cheapest", "random", "single")
+_WITHOUT_WEIGHTS = ("cheapest", "floor", "random", "single", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,10 @@ def prompt_request(
 ) -> Request:
     """The request as an OpenAI client would send it.
 
-    Raises: BadRequest if it is longer than the configuration takes in.
+    Raises: BadRequest if it is longer than the configuration takes in, or for a threshold in `model` that
+        can't be used.
     """
+    router = read_router(model)
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     payload = json.dumps(body | ({"max_tokens": max_tokens} if max_tokens else {})).encode()
     limit = config.server.max_body_bytes
@@ -168,7 +171,13 @@ def prompt_request(
         )
     size = len(prompt.encode())
     return Request(
-        "route", Prompt(prompt, total_bytes=size), max_tokens, model=model, weights=weights, payload=payload
+        "route",
+        Prompt(prompt, total_bytes=size),
+        max_tokens,
+        model=AUTO if router else model,
+        weights=weights,
+        router=router,
+        payload=payload,
     )
 
 
@@ -187,7 +196,7 @@ def _check_model(model: str, endpoints: tuple[Endpoint, ...]) -> None:
     if model != AUTO and model not in models:
         raise BadRequest(
             f"no endpoint serves the model {model!r}",
-            remedy=f"Choose one of {', '.join(models)}, or {AUTO}",
+            remedy=f"Choose one of {', '.join((*models, AUTO, *router_names()))}",
             param="model",
         )
 

@@ -35,7 +35,7 @@ from pointsman.cli.preview import (
     read_prompt,
 )
 from pointsman.clock import RealClock
-from pointsman.config import Config, PolicyConfig
+from pointsman.config import AdmissionConfig, Config, PolicyConfig
 from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.errors import EngineError
 from pointsman.types import AUTO, CostTable, Disposition, Outcome
@@ -52,7 +52,12 @@ def route(
     weight_price: PriceWeight = None,
     weight_carbon: CarbonWeight = None,
     max_tokens: MaxTokens = None,
-    model: Annotated[str, typer.Option("--model", help="Pin a model; `auto` lets the policy choose.")] = AUTO,
+    model: Annotated[
+        str,
+        typer.Option(
+            "--model", help="Pin a model; `auto` lets the policy choose; or a policy: router-floor-0.7."
+        ),
+    ] = AUTO,
     config: ConfigFile = None,
     fit: FitFile = None,
     run: Annotated[bool, typer.Option("--run", help="Run it on the chosen endpoint.")] = False,
@@ -75,7 +80,8 @@ def route(
     made = configured(config, fit)
     seen = preview(made, prompt_request(text, max_tokens, weights, made, model))
     explanation = seen.explanation()
-    outcome, answer = _run(seen) if run else (None, None)
+    runs = run and seen.decision.endpoint is not None
+    outcome, answer = _run(seen) if runs else (None, None)
     if as_json:
         print(json.dumps(_document(seen, explanation, outcome, answer), indent=2, allow_nan=False))
         return
@@ -83,6 +89,8 @@ def route(
     _print_explanation(console, seen, explanation)
     if outcome is not None:
         _print_outcome(console, seen, outcome, answer or "")
+    elif run:
+        console.print("\nIt was not run.")
 
 
 def _print_explanation(console: Console, seen: Preview, made: Explanation) -> None:
@@ -91,6 +99,8 @@ def _print_explanation(console: Console, seen: Preview, made: Explanation) -> No
         console.print(f"{made.action} on [bold green]{escape(made.endpoint)}[/]: {escape(made.reason)}")
     else:
         console.print(f"{made.action}: {escape(made.reason)}")
+    if made.weighed is not None:
+        console.print(f"admission: {escape(made.weighed.text())}")
     if made.weights is not None:
         console.print(f"weights {weights_text(made.weights)}")
     if made.bypassed:
@@ -196,6 +206,7 @@ def _run(seen: Preview) -> tuple[Outcome, str]:
     alone = replace(
         config,
         policy=PolicyConfig(),  # one endpoint is left, whatever the policy was
+        admission=AdmissionConfig(),
         fleet=replace(config.fleet, models=tuple(m for m in config.fleet.models if m.name == chosen)),
         endpoints=tuple(made for made in config.endpoints if made.endpoint.name == chosen),
     )
