@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.predict.features.base import TextEncoder
+from pointsman.predict.features.hot import HotFeatures, HotRows
 from pointsman.types import Estimate, Floats
 
 
@@ -25,6 +26,7 @@ class Queries:
     texts: Sequence[str]
     tasks: Sequence[str]
     _encodings: dict[str, NDArray[np.float32]] = field(default_factory=dict, repr=False, compare=False)
+    _grams: dict[str, tuple[NDArray[np.uint32], ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def without_task(cls, texts: Sequence[str]) -> Queries:
@@ -43,13 +45,20 @@ class Queries:
             found = self._encodings[encoder.name] = encoder.encode(self.texts)
         return found
 
+    def hot(self, features: HotFeatures) -> HotRows:
+        """The cheap features of the texts, n-grams with them; made once, shared by all models."""
+        if features.name not in self._grams:
+            rows = features.rows(self.texts)
+            self._encodings[features.name], self._grams[features.name] = rows.dense, rows.grams
+        return HotRows(self._encodings[features.name], self._grams[features.name])
+
     def with_encoding(self, encoder: TextEncoder, values: NDArray[np.float32]) -> Queries:
         """These queries with an encoding that was made before, shape (R, width)."""
-        return Queries(self.texts, self.tasks, self._encodings | {encoder.name: values})
+        return Queries(self.texts, self.tasks, self._encodings | {encoder.name: values}, self._grams)
 
     def with_tasks(self, tasks: Sequence[str]) -> Queries:
         """The same texts, with other tasks and all that is encoded of them."""
-        return Queries(self.texts, tasks, self._encodings)
+        return Queries(self.texts, tasks, self._encodings, self._grams)
 
     def take(self, rows: NDArray[np.int64]) -> Queries:
         """Some of the queries, in that order, with what is encoded of them."""
@@ -57,6 +66,7 @@ class Queries:
             [self.texts[row] for row in rows],
             [self.tasks[row] for row in rows],
             {name: values[rows] for name, values in self._encodings.items()},
+            {name: tuple(grams[row] for row in rows) for name, grams in self._grams.items()},
         )
 
 
