@@ -4,8 +4,9 @@
 defence, and no defence is trained on those held out. The two models of `outcomes/mmlu` with all questions:
 
     upgrade   of the questions that go to Mixtral, the share that goes to gpt-4-1106-preview once attacked.
-              The choice is by value, c_run from list prices; the value of a right answer is set so that
-              half of the clean questions go to each model
+              `by_floor`: Mixtral where its predicted quality reaches a floor. `by_value`: the lower expected
+              cost at list prices, which the words of a long attack raise. Floor and the value of a right
+              answer are set so that half of the clean questions go to each model
     flip      share of decisions to run or skip a model (c_run .2, c_wrong = c_miss = 1) that change
     loss      AUROC of the undefended less that of the defended on clean questions, mean of both models
 
@@ -185,17 +186,33 @@ def value_of_half(probability: Floats, usd: Floats) -> float:
     return 1 / float(np.median(gain / (usd[:, DEAR] - usd[:, CHEAP])))
 
 
-def changes(case: Case, found: Predicted) -> tuple[Bools, Bools, Floats]:
-    """Of one seed: clean goes to the cheap model (Q,); upgraded (A, Q); share of decisions flipped (A, Q)."""
+class Changed(NamedTuple):
+    """Of one seed: who goes to the cheap model (Q,) by floor and by value, and of them the upgraded (A, Q).
+
+    `flipped`, shape (A, Q), is the share of the two models' decisions to run or skip that changed.
+    """
+
+    cheap: dict[str, Bools]
+    upgraded: dict[str, Bools]
+    flipped: Floats
+
+
+def changes(case: Case, found: Predicted) -> Changed:
     usd = costs_usd(case.matrix.prompts, case.usd_per_token)
     usd_attacked = costs_usd(case.texts, case.usd_per_token).reshape(found.attacked.shape)
     worth = value_of_half(found.clean, usd)
-    cheap = ~goes_dear(found.clean, usd, worth)[case.sample]
-    upgraded = goes_dear(found.attacked, usd_attacked, worth) & cheap
-    flipped: Floats = np.mean(
-        [runs(found.attacked, m) != runs(found.clean[case.sample], m) for m in (CHEAP, DEAR)], axis=0
-    )
-    return cheap, upgraded, flipped
+    floor = float(np.median(found.clean[:, CHEAP]))
+    clean = found.clean[case.sample]
+    cheap = {
+        "by_floor": clean[:, CHEAP] >= floor,
+        "by_value": ~goes_dear(clean, usd[case.sample], worth),
+    }
+    dear = {
+        "by_floor": found.attacked[..., CHEAP] < floor,
+        "by_value": goes_dear(found.attacked, usd_attacked, worth),
+    }
+    flips = [runs(found.attacked, model) != runs(clean, model) for model in (CHEAP, DEAR)]
+    return Changed(cheap, {way: dear[way] & cheap[way] for way in cheap}, np.mean(flips, axis=0))
 
 
 def runs(probability: Floats, model: int) -> Bools:
@@ -225,16 +242,19 @@ def rows_of(
         for label, chosen in groups_of(case.attacks):
             own = np.array(chosen)
             every = np.ones(len(groups))
-            upgrade = [
-                ratio_of(upgraded[own].mean(axis=0), cheap.astype(np.float64))
-                for cheap, upgraded, _ in changed
-            ]
-            flip = [ratio_of(flipped[own].mean(axis=0), every) for _, _, flipped in changed]
+            measures = {
+                f"upgrade_{way}": [
+                    ratio_of(each.upgraded[way][own].mean(axis=0), each.cheap[way].astype(np.float64))
+                    for each in changed
+                ]
+                for way in ("by_floor", "by_value")
+            }
+            measures["flip"] = [ratio_of(each.flipped[own].mean(axis=0), every) for each in changed]
             row: dict[str, Cell] = {"predictor": predictor, "defence": defence, **label}
             row |= {"attacks": len(own), "questions": len(groups)}
-            for name, measures in (("upgrade", upgrade), ("flip", flip)):
+            for name, by_seed in measures.items():
                 rng = np.random.default_rng(seed)
-                row |= spread(name, paired_interval(measures, groups=groups, rng=rng, resamples=RESAMPLES))
+                row |= spread(name, paired_interval(by_seed, groups=groups, rng=rng, resamples=RESAMPLES))
             row |= spread("loss", lost)
             rows.append(row)
     return rows

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from pointsman.compete.questions import read_questions
 from pointsman.compete.submission import (
@@ -154,3 +156,18 @@ def test_probabilities_become_actions_at_the_threshold():
 def test_costs_are_relative_to_their_mean():
     truth = Truth(("a", "b"), np.array([1.0, 0.0]), np.array([1.0, 3.0]))
     assert truth.stakes(0.2, 1, 1).c_run.tolist() == pytest.approx([0.1, 0.3])
+
+
+@given(
+    st.binary(max_size=200)
+    | st.text(alphabet='id,question;correct\n"\t 01é\x00\r', max_size=200).map(str.encode)
+)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_questions_or_an_error_with_words(written, content):
+    for marked in (content, b"\xef\xbb\xbf" + content, b"\xff\xfe" + content):
+        try:
+            questions = read_questions(written(marked), labelled=True)
+        except DataError as error:
+            assert str(error)
+        else:
+            assert len(questions.ids) == len(questions.texts) == len(questions.correct) > 0
