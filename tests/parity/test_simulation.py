@@ -1,9 +1,12 @@
 """What the simulator made the scheduler do, a fresh scheduler does from the recorded events (invariant 5)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pointsman.admit.always import AlwaysAdmit
+from pointsman.admit.cascade import CascadeAnswers
 from pointsman.assign.weighted import WeightedAssign
 from pointsman.clock import VirtualClock
 from pointsman.events import Cancelled, CapacityChanged, LoadObserved
@@ -13,7 +16,17 @@ from pointsman.sim.driver import SimOptions, simulate
 from pointsman.sim.service import PredictedService
 from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
 from pointsman.testing.recording import Recording, plain
-from pointsman.types import Admission, Admit, CostTable, EndpointLoad, Weights
+from pointsman.types import (
+    Admission,
+    Admit,
+    AnswerSignals,
+    CostTable,
+    Disposition,
+    EndpointLoad,
+    RunCost,
+    ValueTerms,
+    Weights,
+)
 
 ENDPOINTS = make_endpoints(3, max_concurrent=2)
 N = 400
@@ -45,10 +58,29 @@ class DefersSome(AlwaysAdmit):
         return Admit(Admission.RUN, "now")
 
 
+class SaysByTokens:
+    """A judge: long answers are wrong, and the others' are as they were predicted."""
+
+    def right(self, names, column, signals, quality, expected_tokens):
+        said = quality.copy()
+        said[column] = 1 / (1 + (signals.output_tokens or 0) / 100)
+        return said
+
+
+class SignalledService(PredictedService):
+    """Tells of every answer how long it is."""
+
+    def serve(self, request, endpoint, running, rng):
+        service = super().serve(request, endpoint, running, rng)
+        return replace(service, signals=AnswerSignals(output_tokens=service.output_tokens))
+
+
 def build():
+    names = tuple(endpoint.name for endpoint in ENDPOINTS)
     return Scheduler(
         ENDPOINTS, DefersSome(), WeightedAssign(Weights(accuracy=1, energy=1, time=1)), FirstComeFirstServed(),
         unknown_prior(ENDPOINTS), SchedulerOptions(max_queued=40),
+        answers=CascadeAnswers(names, names, SaysByTokens(), ValueTerms(RunCost(0.1))),
     )  # fmt: skip
 
 
@@ -64,10 +96,15 @@ def run(seed=3, **options):
     )
     result = simulate(
         recorded, ById(broken_every=11), None, ((at_s, make_request(f"r{n}")) for n, at_s in enumerate(times)),
-        PredictedService(ById(), ENDPOINTS, failure_rate=0.05), VirtualClock(),
+        SignalledService(ById(), ENDPOINTS, failure_rate=0.05), VirtualClock(),
         options=SimOptions(seed=seed, **options), also=also,
     )  # fmt: skip
     return result, recording
+
+
+def finished(recording):
+    """The Finish commands, as plain values."""
+    return [command for _, _, commands in recording.steps for command in commands if command[0] == "Finish"]
 
 
 class Recorded:
@@ -85,6 +122,10 @@ def test_a_fresh_scheduler_gives_the_same_commands(predict_s):
         "LoadObserved", "Woke",
     }  # fmt: skip
     assert len(result.arrived_s) == N
+    ways = {(outcome[3], *(run[3] for run in unused)) for _, outcome, _, unused in finished(recording)}
+    answered, escalated, failed = Disposition.ANSWERED, Disposition.ESCALATED, Disposition.FAILED
+    assert {(answered,), (answered, escalated), (failed,)} <= ways
+    assert predict_s or (answered, failed) in ways, "a held answer stood in for one that failed"
     recording.replay(build())
 
 

@@ -148,7 +148,7 @@ speed: 1
         ":5: model_list[1]: the key 'litellm_params' is missing. Add `litellm_params:`",
         (
             ":7: pointsman.policy: the policy 'wieghted' is not known."
-            " Did you mean 'weighted'? Known: cheapest, floor, random, single, value, weighted"
+            " Did you mean 'weighted'? Known: cascade, cheapest, floor, random, single, value, weighted"
         ),
         ":8: pointsman.server.hots: unknown key. Did you mean 'host'?",
         ":8: pointsman.server.port: '99999' is out of range. Give a whole number from 0 to 65535",
@@ -171,7 +171,7 @@ speed: 1
         (
             "policy: [weighted]",
             4,
-            "a list of 1 is not a map. It takes the keys model, name, seed, threshold, weights",
+            "a list of 1 is not a map. It takes the keys endpoints, judge, model, name, seed, threshold, weights",
         ),
         ("admission: sometimes", 4, "'sometimes' is not known. Known: always, random, threshold, value"),
         (

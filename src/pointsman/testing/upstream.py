@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import Any, Final, Self
 
 import msgspec
@@ -57,6 +58,7 @@ class Upstream:
         gone: how many requests ended because the client closed the connection.
         running, most_running: requests being answered now, and at most so far.
         gate: cleared, requests without a script wait for it before any byte.
+        logprob: of every token, where log-probabilities are asked for.
     """
 
     def __init__(self) -> None:
@@ -67,6 +69,7 @@ class Upstream:
         self.most_running = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.logprob = -0.1
         self._script: deque[Reply] = deque()
         self._changed = asyncio.Condition()
         self._runner: web.AppRunner | None = None
@@ -115,28 +118,32 @@ class Upstream:
     async def _good(self, path: str) -> Reply:
         body = self.bodies[-1]
         await self.gate.wait()
-        return good_reply(body, chat=path.endswith("/chat/completions"))
+        return good_reply(body, chat=path.endswith("/chat/completions"), logprob=self.logprob)
 
     async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
 
-def good_reply(body: Mapping[str, Any], *, chat: bool) -> Reply:
-    """What an honest server answers: the words of the last prompt in reverse order, with usage."""
+def good_reply(body: Mapping[str, Any], *, chat: bool, logprob: float = -0.1) -> Reply:
+    """What an honest server answers: the words of the last prompt in reverse order, with usage.
+
+    Where the body asks for log-probabilities every token (word) has `logprob`.
+    """
     prompt = body["messages"][-1]["content"] if chat else body["prompt"]
     words = str(prompt).split()[::-1] or ["nothing"]
     usage = {"prompt_tokens": len(words), "completion_tokens": len(words)}
     usage["total_tokens"] = 2 * len(words)
+    tell = partial(_logprobs, body, logprob)
     common = {**_ID, "object": "chat.completion" if chat else "text_completion", "model": body["model"]}
     if not body.get("stream"):
         text = " ".join(words)
         said = {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
-        choice = {"index": 0, "finish_reason": "stop", **said}
+        choice = {"index": 0, "finish_reason": "stop", **said, **tell(words)}
         return Reply([msgspec.json.encode({**common, "choices": [choice], "usage": usage})])
     if chat:
         common["object"] = "chat.completion.chunk"
-    pieces = [_event({**common, "choices": [_delta(word + " ", chat=chat)]}) for word in words]
+    pieces = [_event({**common, "choices": [_delta(word + " ", chat=chat) | tell([word])]}) for word in words]
     pieces.append(_event({**common, "choices": [_delta("", chat=chat, finish="stop")]}))
     if (body.get("stream_options") or {}).get("include_usage"):
         pieces.append(_event({**common, "choices": [], "usage": usage}))
@@ -146,6 +153,12 @@ def good_reply(body: Mapping[str, Any], *, chat: bool) -> Reply:
 def _delta(text: str, *, chat: bool, finish: str | None = None) -> dict[str, Any]:
     said = {"delta": {"content": text} if text else {}} if chat else {"text": text}
     return {"index": 0, "finish_reason": finish, **said}
+
+
+def _logprobs(body: Mapping[str, Any], logprob: float, words: Sequence[str]) -> dict[str, Any]:
+    if not body.get("logprobs"):
+        return {}
+    return {"logprobs": {"content": [{"token": word, "logprob": logprob} for word in words]}}
 
 
 def _event(content: object) -> bytes:

@@ -1,0 +1,245 @@
+"""Answers that are held, judged, kept or asked for again: the loop's side, command by command."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from pointsman.admit.always import AlwaysAdmit
+from pointsman.admit.answer import Verdict
+from pointsman.assign.first import FirstAssign
+from pointsman.errors import IllegalTransition
+from pointsman.events import (
+    Abort,
+    Arrived,
+    Cancelled,
+    CapacityChanged,
+    Completed,
+    Dispatch,
+    Failed,
+    Finish,
+    Learn,
+    Predicted,
+    Record,
+)
+from pointsman.hooks import Hooks
+from pointsman.order.fcfs import FirstComeFirstServed
+from pointsman.review import ANSWERED_ALREADY
+from pointsman.scheduler import Scheduler, SchedulerOptions
+from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
+from pointsman.types import UNASSIGNED, AnswerSignals, Disposition, Outcome
+
+ENDPOINTS = make_endpoints(3, max_concurrent=1)
+NAMES = tuple(endpoint.name for endpoint in ENDPOINTS)
+GOOD, BAD = AnswerSignals(mean_logprob=-0.1), AnswerSignals(mean_logprob=-5.0)
+
+
+class Strict:
+    """Asks the next endpoint after every bad answer."""
+
+    name = "strict"
+
+    def __init__(self, fault=None):
+        self.fault = fault
+
+    def holds(self, request, decision):
+        return decision.endpoint != NAMES[-1]
+
+    def judge(self, request, table, column, signals, eligible):
+        if self.fault:
+            raise self.fault
+        chosen = UNASSIGNED if signals == GOOD or not eligible.any() else int(eligible.argmax())
+        return Verdict(chosen, "good" if signals == GOOD else "bad", np.ones(len(NAMES)))
+
+
+class Heard(Hooks):
+    def __init__(self):
+        self.unused_runs, self.faults = [], []
+
+    def unused(self, outcome):
+        self.unused_runs.append(outcome)
+
+    def policy_raised(self, policy, error):
+        self.faults.append((policy, error))
+
+
+def build(answers=None, *, hooks=None, order=None, max_queued=10):
+    return Scheduler(
+        ENDPOINTS, AlwaysAdmit(), FirstAssign(NAMES, NAMES), order or FirstComeFirstServed(),
+        unknown_prior(ENDPOINTS), SchedulerOptions(max_queued=max_queued), hooks, answers or Strict(),
+    )  # fmt: skip
+
+
+def arrive(scheduler, *ids, now=0.0):
+    scheduler.step([Arrived(make_request(i)) for i in ids], now)
+    return scheduler.step([Predicted(ids, make_table(ENDPOINTS, len(ids)))], now)
+
+
+def answered(request_id, endpoint, signals=BAD, **fields):
+    return Completed(request_id, Outcome(request_id, endpoint, Disposition.ANSWERED, **fields), signals)
+
+
+def failed(request_id, endpoint, *, given=False, reason="it broke"):
+    return Failed(request_id, Outcome(request_id, endpoint, Disposition.FAILED, reason), given)
+
+
+def kinds(commands):
+    return [type(command).__name__ for command in commands]
+
+
+def test_a_good_answer_is_kept_with_its_reason():
+    scheduler = build()
+    assert arrive(scheduler, "a")[-1] == Dispatch("a", "e0", held=True)
+    finish, learn = scheduler.step([answered("a", "e0", GOOD)], 1.0)
+    assert (finish.outcome.endpoint, finish.outcome.reason, finish.unused) == ("e0", "good", ())
+    assert len(learn.outcomes) == 1
+
+
+def test_bad_answers_are_asked_for_again_until_the_last_endpoint():
+    scheduler, now = build(), 0.0
+    arrive(scheduler, "a")
+    for number, (name, following) in enumerate(pairwise(NAMES)):
+        now += 2.0
+        record, dispatch, learn = scheduler.step([answered("a", name, e2e_s=2.0)], now)
+        decision = record.decision
+        assert (decision.endpoint, decision.reason, decision.policy, decision.at_s) == (
+            following, "bad", "strict", now,
+        )  # fmt: skip
+        assert dict(decision.excluded) == dict.fromkeys(NAMES[: number + 1], ANSWERED_ALREADY)
+        assert dispatch == Dispatch("a", following, held=following != NAMES[-1])
+        assert [run.disposition for run in learn.outcomes] == [Disposition.ANSWERED]
+    finish, learn = scheduler.step([answered("a", "e2", None)], 9.0)
+    assert (finish.outcome.endpoint, finish.outcome.disposition) == ("e2", Disposition.ANSWERED)
+    assert [(run.endpoint, run.disposition, run.reason) for run in finish.unused] == [
+        ("e0", Disposition.ESCALATED, "bad"), ("e1", Disposition.ESCALATED, "bad"),
+    ]  # fmt: skip
+    assert len(learn.outcomes) == 1
+    assert len(scheduler.ledger) == 0
+
+
+def test_waiting_is_counted_for_each_run_and_an_old_request_goes_first():
+    scheduler = build()
+    arrive(scheduler, "a")
+    scheduler.step([answered("a", "e0")], 1.0)
+    arrive(scheduler, "b", now=1.5)
+    arrive(scheduler, "c", now=1.6)
+    commands = scheduler.step([answered("b", "e0")], 3.0)  # waits for e1, where a runs; c begins on e0
+    assert Dispatch("c", "e0", held=True) in commands
+    commands = scheduler.step([answered("a", "e1")], 5.0)
+    assert Dispatch("b", "e1", held=True) in commands
+    commands = scheduler.step([answered("b", "e1", GOOD)], 6.0)
+    [finish] = [command for command in commands if isinstance(command, Finish)]
+    assert finish.outcome.queue_s == 2.0
+    assert [run.queue_s for run in finish.unused] == [0.0]
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_when_the_next_endpoint_fails_the_held_answer_is_given_unless_a_part_of_another_is_out(given):
+    scheduler = build()
+    arrive(scheduler, "a")
+    scheduler.step([answered("a", "e0", price_usd=1.0)], 1.0)
+    finish, learn = scheduler.step([failed("a", "e1", given=given)], 2.0)
+    if given:
+        assert (finish.outcome.disposition, finish.code) == (Disposition.FAILED, "upstream_error")
+        assert [run.endpoint for run in finish.unused] == ["e0"]
+    else:
+        assert (finish.outcome.endpoint, finish.outcome.price_usd, finish.code) == ("e0", 1.0, "")
+        assert finish.outcome.disposition is Disposition.ANSWERED
+        assert finish.outcome.reason == "e1 did not answer: it broke"
+        assert [(run.endpoint, run.disposition) for run in finish.unused] == [("e1", Disposition.FAILED)]
+    assert [run.endpoint for run in learn.outcomes] == ["e1"]
+
+
+def test_without_a_held_answer_a_failure_is_one():
+    scheduler = build()
+    arrive(scheduler, "a")
+    finish, _ = scheduler.step([failed("a", "e0")], 1.0)
+    assert (finish.outcome.disposition, finish.code) == (Disposition.FAILED, "upstream_error")
+
+
+def test_one_whose_next_endpoint_goes_down_while_it_waits_gets_the_held_answer():
+    scheduler = build()
+    arrive(scheduler, "a")
+    scheduler.step([CapacityChanged("e1", 0)], 0.5)
+    assert kinds(scheduler.step([answered("a", "e0")], 1.0)) == ["Record", "Learn"]
+    [finish] = scheduler.step([CapacityChanged("e1", 0, healthy=False)], 2.0)
+    assert (finish.outcome.endpoint, finish.outcome.reason) == ("e0", "e1 went down")
+    assert finish.unused == ()
+
+
+def test_endpoints_that_are_down_or_full_are_passed_over_and_with_none_left_the_answer_is_kept():
+    scheduler = build(max_queued=0)
+    arrive(scheduler, "a")
+    scheduler.step([CapacityChanged("e1", 1, healthy=False)], 0.5)
+    assert scheduler.step([answered("a", "e0")], 1.0)[1] == Dispatch("a", "e2")
+    arrive(scheduler, "b", now=1.0)
+    finish, _ = scheduler.step([answered("b", "e0")], 2.0)
+    assert (finish.outcome.endpoint, finish.outcome.reason) == ("e0", "bad")
+
+
+def test_a_cancelled_one_is_not_asked_for_again():
+    scheduler = build()
+    arrive(scheduler, "a")
+    assert scheduler.step([Cancelled("a")], 1.0) == [Abort("a", "e0")]
+    finish, _ = scheduler.step([answered("a", "e0")], 2.0)
+    assert (finish.outcome.disposition, finish.code) == (Disposition.ANSWERED, "")
+
+
+@pytest.mark.parametrize("running", [False, True])
+def test_one_that_is_cancelled_after_the_first_step_ends_with_its_runs_told(running):
+    scheduler = build()
+    arrive(scheduler, "a")
+    if not running:
+        scheduler.step([CapacityChanged("e1", 0)], 0.5)
+    scheduler.step([answered("a", "e0")], 1.0)
+    commands = scheduler.step([Cancelled("a", "gone")], 2.0)
+    if running:
+        assert commands == [Abort("a", "e1")]
+        commands = scheduler.step([failed("a", "e1", reason="gone")], 3.0)
+    finish = commands[0]
+    assert (finish.outcome.disposition, finish.code) == (Disposition.FAILED, "cancelled")
+    assert [run.endpoint for run in finish.unused] == ["e0"]
+
+
+def test_a_policy_at_fault_lets_the_answer_out():
+    heard = Heard()
+    scheduler = build(Strict(ValueError("a secret")), hooks=heard)
+    arrive(scheduler, "a")
+    finish, _ = scheduler.step([answered("a", "e0")], 1.0)
+    assert finish.outcome.reason == "policy strict raised ValueError"
+    assert [policy for policy, _ in heard.faults] == ["strict"]
+
+
+def test_an_order_at_fault_gives_the_held_answer_out():
+    class Moody(FirstComeFirstServed):
+        def key(self, request, decision, arrived_s):
+            return np.nan if decision.endpoint == "e1" else 0.0
+
+    heard = Heard()
+    scheduler = build(order=Moody(), hooks=heard)
+    arrive(scheduler, "a")
+    commands = scheduler.step([answered("a", "e0")], 1.0)
+    assert kinds(commands) == ["Record", "Finish", "Learn"]
+    assert commands[1].outcome.endpoint == "e0"
+    assert len(heard.faults) == 1
+
+
+def test_hooks_hear_of_every_run_whose_answer_is_not_given():
+    heard = Heard()
+    scheduler = build(hooks=heard)
+    arrive(scheduler, "a")
+    scheduler.step([answered("a", "e0")], 1.0)
+    assert heard.unused_runs == []
+    scheduler.step([answered("a", "e1", GOOD)], 2.0)
+    assert [run.endpoint for run in heard.unused_runs] == ["e0"]
+
+
+def test_after_a_held_answer_the_request_is_alive_for_the_rest_of_the_batch():
+    scheduler = build()
+    arrive(scheduler, "a")
+    for illegal in (Arrived(make_request("a")), answered("a", "e0"), failed("a", "e0")):
+        with pytest.raises(IllegalTransition):
+            scheduler.step([answered("a", "e0"), illegal], 1.0)
+    commands = scheduler.step([answered("a", "e0"), Cancelled("a")], 1.0)
+    assert [type(command) for command in commands] == [Record, Finish, Learn]
+    assert commands[1].code == "cancelled"
