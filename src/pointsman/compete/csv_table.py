@@ -105,6 +105,8 @@ def read_csv(path: Path) -> CsvTable:
             f"{path}, line {reader.line_num}: {error}",
             remedy='Put cells with commas, quotes or line breaks between double quotes, and double a " inside',
         ) from error
+    if not table:
+        raise _empty(path)
     columns = tuple(cell.strip().casefold() for cell in table[0][0])
     if len(set(columns)) < len(columns):
         twice = next(name for name in columns if columns.count(name) > 1)
@@ -133,7 +135,9 @@ def _decoded(path: Path) -> str:
             f"{path} is not UTF-8: byte {error.start} can't be read", remedy="Save it as CSV in UTF-8"
         ) from error
     if not text.strip():
-        raise DataError(
-            f"{path} is empty", remedy="Its first line names the columns, one row a question below"
-        )
+        raise _empty(path)
     return text
+
+
+def _empty(path: Path) -> DataError:
+    return DataError(f"{path} is empty", remedy="Its first line names the columns, one row a question below")
