@@ -14,6 +14,7 @@ explanation: chat), reasoning, arithmetic, fact. Rules read the first `READ_CHAR
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 TASKS: Final = ("arithmetic", "fact", "reasoning", "code", "choice", "chat")
@@ -68,24 +69,41 @@ _ASKING: Final = frozenset(
 )  # fmt: skip
 
 
+SIGNS: Final = (_CODE_ASK, _CODE_THING, _OPEN, _REASONING, _NUMBER, _ARITHMETIC)
+"""Kinds of words that `task_of` asks for."""
+
+
 def prompt_task(text: str) -> str:
     """One of `TASKS` for the last user turn's text; an empty text is `chat`."""
-    head = text[:READ_CHARS].lower()
-    listed = _WORD.findall(head)
+    listed = _WORD.findall(text[:READ_CHARS].lower())
     words = set(listed)
-    if "```" in head or (not words.isdisjoint(_CODE_THING) and not words.isdisjoint(_CODE_ASK)):
+    signs = [not words.isdisjoint(kind) for kind in SIGNS]
+    return task_of(text, listed, signs, any(map(str.isdigit, words)))
+
+
+def task_of(text: str, words: Sequence[str], signs: Sequence[float], numerals: float) -> str:
+    """The same, for a caller that has split the text anyway.
+
+    Args:
+        text: the whole of it.
+        words: those of its first `READ_CHARS`, in lower case and in order.
+        signs: for each of `SIGNS` how many of these words belong to it, or whether any does.
+        numerals: how many of these words are digits, or whether any is.
+    """
+    head = text[:READ_CHARS].lower()
+    code_ask, code_thing, open_ask, reasoning, number, arithmetic = signs
+    if (code_ask and code_thing) or "```" in head:
         return "code"
     if "b) " in head and "a) " in head:
         return "choice"
-    if _SUM.search(head):
+    if numerals and _SUM.search(head):
         return "arithmetic"
-    if len(text) > READ_CHARS or not words.isdisjoint(_OPEN):
+    if len(text) > READ_CHARS or open_ask:
         return "chat"
-    if not words.isdisjoint(_REASONING):
+    if reasoning:
         return "reasoning"
-    counts = any(word.isdigit() for word in words) or not words.isdisjoint(_NUMBER)
-    if counts and (not words.isdisjoint(_ARITHMETIC) or ("how" in words and "many" in words)):
+    if (numerals or number) and (arithmetic or ("how" in words and "many" in words)):
         return "arithmetic"
-    if len(head) <= _QUESTION_CHARS and not _ASKING.isdisjoint(listed[:2] + listed[-12:]):
+    if len(head) <= _QUESTION_CHARS and not _ASKING.isdisjoint([*words[:2], *words[-12:]]):
         return "fact"
     return "chat"
