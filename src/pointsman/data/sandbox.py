@@ -139,6 +139,36 @@ def run_tests(
     return SandboxResult(passed, total, error or f"{passed} of {total} asserts hold")
 
 
+def show_value(
+    code: str, function: str, expression: str, *, limits: SandboxLimits | None = None
+) -> str | None:
+    """Run `code`, then evaluate `expression` with its names, in a child process as `run_tests` does.
+
+    Returns: the value's `repr`, to 600 characters; None where there is no value in time.
+    Raises: InternalError as `run_tests`.
+    """
+    limits = limits or SandboxLimits()
+    if len(code) > MAX_CODE_CHARS:
+        return None
+    nonce = secrets.token_hex(16)
+    task = {
+        "nonce": nonce,
+        "code": code,
+        "function": function,
+        "tests": [],
+        "expression": expression,
+        "limits": asdict(limits),
+    }
+    report, _ = _run_child(json.dumps(task).encode(), limits.wall_s)
+    verdict = _read_report(report, nonce) if report else None
+    if verdict is None:
+        return None
+    shown, text = verdict
+    if shown < 0:
+        raise InternalError(f"the sandbox could not set its limits, so nothing was run: {text}")
+    return text if shown else None
+
+
 def _run_child(task: bytes, wall_s: float) -> tuple[bytes | None, int]:
     """Start the child, wait for its first report or its end, then kill its group.
 

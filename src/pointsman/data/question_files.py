@@ -1,0 +1,148 @@
+"""Questions to collect outcomes on from a user's own file.
+
+*.jsonl  the format of `questions.jsonl` (see `questions.py`), prompts as they are
+*.csv    columns id, question, choices, subject, answer; `choices` is a list in JSON and `answer` one
+         of its letters; without choices `answer` is a number or a text
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pointsman.data.answers import AnswerSpec, NumberAnswer, OptionAnswer, PythonAnswer, TextAnswer
+from pointsman.data.numerals import final_number
+from pointsman.data.question_sets import LETTERS, SetQuestion, choice_prompt, number_prompt
+from pointsman.data.questions import Question, load_questions
+from pointsman.errors import DataError
+
+COLUMNS: Final = ("id", "question", "answer")
+_MAX_CELL_CHARS: Final = 1_000_000
+_CHOICE_TOKENS, _NUMBER_TOKENS, _TEXT_TOKENS = 8, 512, 128
+
+
+def read_question_file(path: Path) -> tuple[SetQuestion, ...]:
+    """All questions in the order of the file.
+
+    Raises: DataError with file and line for what can't be asked or judged: no text, no answer, an answer
+        that is none of the choices, an id that was there before, a broken file, one without questions.
+    """
+    if path.suffix == ".csv":
+        return _csv(path)
+    return tuple(_from_shipped(question, path.stem) for question in load_questions(path))
+
+
+def _from_shipped(question: Question, dataset: str) -> SetQuestion:
+    tests = question.answer.tests if isinstance(question.answer, PythonAnswer) else ()
+    return SetQuestion(
+        id=question.id,
+        dataset=dataset,
+        task=question.task,
+        text=question.prompt,
+        prompt=question.prompt,
+        max_tokens=question.max_tokens,
+        answer=question.answer,
+        options=LETTERS if isinstance(question.answer, OptionAnswer) else "",
+        visible_test=tests[0] if tests else "",
+    )
+
+
+def _csv(path: Path) -> tuple[SetQuestion, ...]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise DataError(f"can't read the questions {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} isn't UTF-8 at byte {error.start}") from error
+    csv.field_size_limit(_MAX_CELL_CHARS)
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    line_of: dict[str, int] = {}
+    questions = []
+    try:
+        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(
+                f"{path} has no column {', '.join(missing)}",
+                remedy="It needs id, question, answer, and may have choices and subject",
+            )
+        for row in reader:
+            try:
+                question = _question(row, path.stem)
+            except DataError as fault:
+                raise DataError(
+                    f"{path}, line {reader.line_num}: {fault.message}", remedy=fault.remedy
+                ) from fault
+            if question.id in line_of:
+                raise DataError(
+                    f"{path}, line {reader.line_num}: the id {question.id!r} is already on line "
+                    f"{line_of[question.id]}"
+                )
+            line_of[question.id] = reader.line_num
+            questions.append(question)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {reader.line_num} is no CSV: {error}") from error
+    if not questions:
+        raise DataError(f"{path} holds no question", remedy="Write one row a question below the header")
+    return tuple(questions)
+
+
+def _question(row: Mapping[str | None, str | None], dataset: str) -> SetQuestion:
+    """One row. Raises DataError without the place."""
+    if None in row or None in row.values():
+        raise DataError("the row has not as many cells as the header", remedy="Quote cells with commas")
+    cells = {str(name): str(value).strip() for name, value in row.items()}
+    for name in COLUMNS:
+        if not cells[name]:
+            raise DataError(f"{name} is empty", remedy="Fill it in, or remove the row")
+    choices = _choices(cells.get("choices", ""))
+    options = LETTERS[: len(choices)]
+    lines = [f"{letter}. {choice}" for letter, choice in zip(options, choices, strict=True)]
+    text = "\n".join([cells["question"], *lines])
+    answer = _answer(cells["answer"], options)
+    prompt, max_tokens = _asked(text, answer, options)
+    return SetQuestion(
+        cells["id"], dataset, cells.get("subject", ""), text, prompt, max_tokens, answer, options
+    )
+
+
+def _choices(cell: str) -> list[str]:
+    if not cell:
+        return []
+    try:
+        choices = json.loads(cell)
+    except (ValueError, RecursionError):
+        choices = None
+    if not isinstance(choices, list) or not 1 < len(choices) <= len(LETTERS):
+        raise DataError(
+            f"choices is no list of 2 to {len(LETTERS)} options: {cell:.60}",
+            remedy='Write ["first", "second", ...]',
+        )
+    return [str(choice) for choice in choices]
+
+
+def _answer(cell: str, options: str) -> AnswerSpec:
+    if options:
+        if cell not in tuple(options):
+            raise DataError(f"the answer {cell!r:.60} is none of the letters {', '.join(options)}")
+        return OptionAnswer(cell)
+    number = cell.replace(",", "")
+    try:
+        value = float(number)
+    except ValueError:
+        return TextAnswer((cell,))
+    if final_number(cell) is None:
+        raise DataError(f"the answer {cell!r:.60} is no number that answers can be compared with")
+    return NumberAnswer(int(value) if value.is_integer() else value)
+
+
+def _asked(text: str, answer: AnswerSpec, options: str) -> tuple[str, int]:
+    """The prompt and the longest answer."""
+    if options:
+        return choice_prompt(text, options), _CHOICE_TOKENS
+    if isinstance(answer, NumberAnswer):
+        return number_prompt(text), _NUMBER_TOKENS
+    return f"{text}\n\nAnswer with the shortest phrase that is right.", _TEXT_TOKENS
