@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.predict.features.base import Encoding
+from pointsman.predict.quality.row_products import row_products
 from pointsman.types import Bools
 
 INDEX_ROWS: Final = 20_000
 PROBED: Final = 16
-FARTHEST: Final = -2.0
+FARTHEST: Final = -4.0
 """The similarity of a row that was not compared."""
 _ROUNDS: Final = 8
 _SAMPLE_PER_CELL: Final = 50
@@ -56,12 +57,12 @@ class Neighbours:
         return cls(rows[number], number, centres, starts)
 
     def similarity(self, encoded: Encoding) -> Encoding:
-        """Cosine of R texts with the N rows in the order of the data, shape (R, N); -2 if not compared."""
+        """Cosine of R texts with the N rows in the order of the data, shape (R, N); `FARTHEST` if not compared."""
         queries = unit_rows(encoded)
         if not len(self.centres):
-            return np.asarray(np.rint(queries @ self.rows.T * _UNIT) / _UNIT)
+            return np.asarray(np.rint(row_products(queries, self.rows.T) * _UNIT) / _UNIT)
         found = np.full((len(queries), len(self.rows)), FARTHEST, np.float32)
-        near = np.argsort(-(queries @ self.centres.T), axis=1, kind="stable")[:, :PROBED]
+        near = np.argsort(-(row_products(queries, self.centres.T)), axis=1, kind="stable")[:, :PROBED]
         for row, cells in enumerate(near.tolist()):
             for cell in cells:
                 part = slice(self.starts[cell], self.starts[cell + 1])

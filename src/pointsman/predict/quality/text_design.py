@@ -23,13 +23,14 @@ from pointsman.predict.features.base import Encoding, TextEncoder
 from pointsman.predict.features.hot import HotFeatures, HotRows
 from pointsman.predict.features.ngrams import BUCKETS
 from pointsman.predict.quality.base import Queries
+from pointsman.predict.quality.row_products import row_products
 from pointsman.predict.quality.shared_fit import Singles
 
 GRAM_SPACE: Final = 128
 _POWER_STEPS: Final = 2
 _OVERSAMPLED: Final = 16
-_DENSE_SCALE: Final = 3.0
-_ENCODED_SCALE: Final = 1.0
+_DENSE_SCALE: Final = 1.0
+_ENCODED_SCALE: Final = 0.5
 _LEAST_SPREAD: Final = 1e-3
 
 
@@ -53,10 +54,10 @@ class FoldedWeights:
 
     def scores(self, hot: HotRows, encoded: Encoding | None) -> Singles:
         """The C outputs of R texts, shape (R, C). Cost: some 20 us a text for C = 10."""
-        made = hot.dense @ self.dense
+        made = row_products(hot.dense, self.dense)
         made += self.offset
         if encoded is not None:
-            made += encoded @ self.encoded
+            made += row_products(encoded, self.encoded)
         for row, grams in enumerate(hot.grams):
             if len(grams):
                 square = self.gram_squares.take(grams).sum()
@@ -160,13 +161,20 @@ def _directions(rows: Any, rng: np.random.Generator) -> Singles:
     Source: randomised subspace iteration (Halko, Martinsson and Tropp, 2011).
     """
     wanted = min(GRAM_SPACE, rows.shape[0])
+    directions = np.zeros((BUCKETS, wanted), np.float32)
+    held = np.flatnonzero(rows.getnnz(axis=0))
+    if not len(held):
+        return directions
+    rows = rows[:, held]  # a bucket in no text has no part in any direction
     across = rows.T.tocsr()
     space = rng.standard_normal((rows.shape[1], min(wanted + _OVERSAMPLED, rows.shape[0])), dtype=np.float32)
     for _ in range(_POWER_STEPS):
         space = np.linalg.qr(rows @ space)[0]
         space = np.linalg.qr(across @ space)[0]
     _, _, within = np.linalg.svd(rows @ space, full_matrices=False)
-    return np.asarray(space @ within[:wanted].T, np.float32)
+    found = space @ within[:wanted].T
+    directions[held, : found.shape[1]] = found
+    return directions
 
 
 def _sparse() -> Any:
