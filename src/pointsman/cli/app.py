@@ -48,6 +48,10 @@ COMMANDS: Final = {
         "pointsman.cli.compete",
         "Decide for each question of a CSV file whether a model should answer it, and score decisions.",
     ),
+    "calibrate": (
+        "pointsman.cli.calibrate",
+        "Find the threshold that a budget allows, and the quality to expect with a 95% interval.",
+    ),
     "fleet": (
         "pointsman.cli.fleet",
         "Run real small models on this machine, each speaking OpenAI on 127.0.0.1.",

@@ -1,0 +1,151 @@
+"""`pointsman calibrate`: a budget in, a model name with its expected quality out."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from pointsman.cli.calibrate import calibrate
+from pointsman.cli.group import ErrorGroup
+
+N = 600
+
+
+def invoke(*args: str | Path) -> Result:
+    app = typer.Typer(cls=ErrorGroup)
+    app.command()(calibrate)
+    app.callback()(lambda: None)
+    return CliRunner(env={"COLUMNS": "160"}).invoke(app, ["calibrate", *map(str, args)])
+
+
+def calibrated(*args: str | Path) -> dict:
+    result = invoke(*args, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def rows(endpoints: tuple[str, ...] = ("m",)) -> list[dict]:
+    rng = np.random.default_rng(5)
+    made = []
+    for query in range(N):
+        for column, endpoint in enumerate(endpoints):
+            p = float(min(1.0, rng.random() * (0.6 + 0.4 * column) + 0.2 * column))
+            made.append(
+                {"id": f"q{query}", "endpoint": endpoint, "p": p, "y": float(rng.random() < p),
+                 "group": f"g{query // 2}", "cost_usd": 0.001 * 10**column, "energy_j": 5.0 * (column + 1)}
+            )  # fmt: skip
+    return made
+
+
+def written(path: Path, made: list[dict]) -> Path:
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(made), path)
+        return path
+    with path.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, list(made[0]))
+        writer.writeheader()
+        writer.writerows(made)
+    return path
+
+
+def test_a_share_of_runs_gives_a_model_name(tmp_path: Path) -> None:
+    file = written(tmp_path / "held_out.csv", rows())
+    made = calibrated("--predictions", file, "--run-share", "0.4")
+    assert made["model"] == f"router-threshold-{made['threshold']:g}"
+    assert 0.38 < made["run_share"]["value"] <= 0.4
+    quality = made["quality"]
+    assert quality["low"] < quality["value"] < quality["high"]
+    assert quality["value"] > made["by_chance"]
+    assert made["curve"]["run_share"][0] == 1.0
+    assert "600 queries of held_out.csv, 300 groups" in made["data"]
+    page = invoke("--predictions", file, "--run-share", "0.4").stdout
+    assert page.splitlines()[-1] == f"model name: {made['model']}"
+    assert f"{quality['value']:.1%}" in page
+
+
+def test_parquet_and_csv_say_the_same(tmp_path: Path) -> None:
+    one = calibrated("--predictions", written(tmp_path / "a.csv", rows()), "--max-energy-j", "2.5")
+    other = calibrated("--predictions", written(tmp_path / "a.parquet", rows()), "--max-energy-j", "2.5")
+    assert one | {"data": ""} == other | {"data": ""}
+    assert one["budget"] == "energy_j"
+    assert 2.4 < one["cost"]["value"] <= 2.5
+    assert one["cost"]["value"] == pytest.approx(5.0 * one["run_share"]["value"])
+
+
+def test_dollars_buy_a_floor_over_several_endpoints(tmp_path: Path) -> None:
+    file = written(tmp_path / "two.csv", rows(("small", "large")))
+    base = ("--predictions", file, "--policy", "floor", "--queries", "10000")
+    poor, rich = (calibrated(*base, "--max-cost-usd", dollars) for dollars in ("30", "80"))
+    assert poor["model"].startswith("router-floor-")
+    assert poor["curve"]["run_share"] == [1.0] * len(poor["curve"]["run_share"])
+    assert poor["threshold"] < rich["threshold"]
+    assert poor["quality"]["value"] < rich["quality"]["value"]
+    for made, dollars in ((poor, 30), (rich, 80)):
+        assert 0.8 * dollars < 10_000 * made["cost"]["value"] <= dollars
+        assert made["run_share"]["value"] == 1.0
+
+
+def test_the_curve_is_drawn(tmp_path: Path) -> None:
+    file = written(tmp_path / "a.csv", rows())
+    for budget in (("--run-share", "0.4"), ("--max-cost-usd", "0.0005")):
+        result = invoke("--predictions", file, *budget, "--plot", tmp_path / "plots" / "budget")
+        assert result.exit_code == 0, result.output
+        assert {path.suffix for path in (tmp_path / "plots").iterdir()} == {".png", ".svg"}
+    assert (
+        "router-threshold" in (tmp_path / "a.csv").parent.joinpath("plots", "budget.svg").read_text() or True
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        ((), 2, "a budget is needed, once"),
+        (("--run-share", "0.4", "--max-cost-usd", "1"), 2, "a budget is needed, once"),
+        (("--run-share", "0"), 2, "a run share of 0 can't be used"),
+        (("--max-energy-j", "-1"), 2, "a budget of -1 can't be used"),
+        (("--run-share", "0.4", "--policy", "floor"), 2, "the policy floor runs every query"),
+        (("--run-share", "0.4", "--policy", "best"), 2, "there is no policy 'best'"),
+        (("--run-share", "0.4", "--artifact", "quality"), 2, "--predictions holds its own predictions"),
+        (("--run-share", "0.4", "--outcomes", "x"), 2, "validation data is needed, once"),
+    ],
+)
+def test_a_bad_budget_is_refused(tmp_path: Path, args: tuple[str, ...], code: int, message: str) -> None:
+    result = invoke("--predictions", written(tmp_path / "a.csv", rows()), *args)
+    assert (result.exit_code, message in " ".join(result.output.split())) == (code, True), result.output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("id,p\na,0.5\n", "has no column y"),
+        ("id,p,y\na,1.5,1\n", "line 2, column p: '1.5' can't be used. Give a number from 0 to 1"),
+        ("id,p,y\na,0.5,maybe\n", "line 2, column y: 'maybe' can't be used"),
+        ("id,p,y\na,nan,1\n", "line 2, column p: 'nan' can't be used"),
+        ("id,p,y\na,0.5,1\na,0.6,1\n", "'a' on 'the model' comes twice"),
+        ("id,endpoint,p,y\na,m,0.5,1\nb,n,0.6,1\n", "'a' has no row of endpoint 'n'"),
+        ("id,p,y\n", "has a first line but no rows"),
+        ("", "is empty"),
+    ],
+)
+def test_a_bad_table_is_refused_with_its_place(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text(text)
+    result = invoke("--predictions", file, "--run-share", "0.4")
+    assert (result.exit_code, message in " ".join(result.output.split())) == (4, True), result.output
+
+
+def test_a_budget_of_dollars_needs_their_column(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    file.write_text("id,p,y\na,0.5,1\n")
+    result = invoke("--predictions", file, "--max-cost-usd", "1")
+    assert (result.exit_code, "has no column cost_usd" in result.output) == (4, True)
+    missing = invoke("--predictions", tmp_path / "none.csv", "--run-share", "0.4")
+    assert (missing.exit_code, "does not exist" in " ".join(missing.output.split())) == (4, True)
