@@ -10,15 +10,18 @@ import ast
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 from pointsman.collect.plugin_scorer import Scorer
 from pointsman.data.answers import NumberAnswer, OptionAnswer, PythonAnswer
 from pointsman.data.numerals import final_number
 from pointsman.data.outcomes import OutcomeRow
 from pointsman.data.question_sets import SetQuestion
-from pointsman.data.sandbox import extract_code, show_value
+from pointsman.data.sandbox import SandboxLimits, extract_code, show_value
 from pointsman.data.scoring import chosen_option, score
+
+CODE_LIMITS: Final = SandboxLimits(wall_s=30.0)
+"""The models that are asked may be busy on the same cores; CPU seconds are limited as elsewhere."""
 
 
 def judge_records(
@@ -64,7 +67,7 @@ def judge(
 ) -> OutcomeRow:
     """One outcome. Code in an answer runs in the sandbox."""
     text: str = record["text"]
-    generation = scorer(question, text) if scorer else score(question.answer, text).value
+    generation = scorer(question, text) if scorer else score(question.answer, text, limits=CODE_LIMITS).value
     key = said = text_key(question, text)
     options = option_logprobs(question.options, record["first_tokens"])
     by_logprob = options is not None and record["sample"] == 0 and isinstance(question.answer, OptionAnswer)
@@ -131,7 +134,8 @@ def text_key(question: SetQuestion, text: str) -> str | None:
             code = extract_code(text, function)
             if code is None:
                 return None
-            return show_value(code, function, call_of(question.visible_test or tests[0]))
+            expression = call_of(question.visible_test or tests[0])
+            return show_value(code, function, expression, limits=CODE_LIMITS)
         case _:
             return " ".join(text.casefold().split()) or None
 

@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pointsman.clock import Clock
-from pointsman.collect.ask import Sampling, ask
+from pointsman.collect.ask import Answered, Sampling, ask
 from pointsman.data.journal import open_records
 from pointsman.data.question_sets import SetQuestion
 from pointsman.engines.base import Engine
@@ -27,6 +27,8 @@ from pointsman.meters.share import EnergyShare
 BLOCK: Final = 24
 MAX_FAILURES_IN_A_ROW: Final = 8
 """After so many an endpoint counts as dead and the run stops; it goes on when run again."""
+
+_REFUSED: Final = (400, 422)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,16 @@ class _Worker:
             for task in running:
                 task.cancel()
 
+    async def _asked(self, question: SetQuestion, sample: int) -> Answered:
+        """Ask; an endpoint that refuses a request for log-probabilities is asked without them."""
+        target, sampling = self._target, self._options.sampling
+        try:
+            return await ask(target.engine, target.name, question, sample, sampling)
+        except EngineRejected as error:
+            if error.status not in _REFUSED or b"logprobs" not in error.body:
+                raise
+            return await ask(target.engine, target.name, question, sample, replace(sampling, logprobs=False))
+
     async def _one(self, question: SetQuestion, sample: int) -> dict[str, Any]:
         target, sampling = self._target, self._options.sampling
         record: dict[str, Any] = {
@@ -160,7 +172,7 @@ class _Worker:
             self._share.start(question.id)
         energy_j = None
         try:
-            answered = await ask(target.engine, target.name, question, sample, sampling)
+            answered = await self._asked(question, sample)
         except EngineRejected as error:
             return {**record, "error": f"{error}: {error.body.decode(errors='replace'):.300}"}
         except EngineError as error:

@@ -94,19 +94,19 @@ def write_outcomes(
     """Write the three files; each replaces an older one only when it is whole."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_queries(folder / QUERIES, questions, metadata)
-    write_rows(folder / OUTCOMES, [row for row in rows if row.sample == 0], metadata)
-    write_rows(folder / SAMPLES, rows, metadata)
+    write_outcome_rows(folder / OUTCOMES, [row for row in rows if row.sample == 0], metadata)
+    write_outcome_rows(folder / SAMPLES, rows, metadata)
 
 
-def write_rows(path: Path, rows: Sequence[OutcomeRow], metadata: Mapping[str, Any]) -> None:
+def write_outcome_rows(path: Path, rows: Sequence[OutcomeRow], metadata: Mapping[str, Any]) -> None:
     """One file of outcomes; it holds no text of a question or an answer."""
     pa, _ = pyarrow()
     columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(OutcomeRow)}
     _write(path, pa.table(columns, schema=_schema(pa)), metadata)
 
 
-def read_rows_of(path: Path) -> OutcomeTable:
-    """A file that `write_rows` wrote.
+def read_outcome_rows(path: Path) -> OutcomeTable:
+    """A file that `write_outcome_rows` wrote.
 
     Raises: DataError where it is missing, no parquet, lacks a column, is empty, or holds a score
     outside [0, 1] or two rows of one (query_id, model, sample).

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pointsman.errors import DataError, MissingError
+from pointsman.data.parquet import pyarrow
+from pointsman.errors import DataError
 from pointsman.types import Floats
 
 _METADATA_KEY: Final = b"pointsman"
@@ -89,12 +90,12 @@ def column(rows: Sequence[ProfileRow], name: str) -> Floats:
 
 def check_parquet() -> None:
     """Raises MissingError where profiles can't be written, before anything is measured."""
-    _pyarrow()
+    pyarrow()
 
 
 def write_profile(path: Path, rows: Iterable[ProfileRow], metadata: Mapping[str, Any]) -> None:
     """Write one run; replaces `path` only when the whole file is there."""
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     schema = _schema(pa).with_metadata({_METADATA_KEY: json.dumps(metadata).encode()})
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
     partial = path.with_name(path.name + ".partial")
@@ -108,7 +109,7 @@ def read_profile(path: Path) -> ProfileRun:
     Raises: DataError where the file is no parquet, lacks a column, is empty or holds values no
     measurement can have (NaN, negative); the message names file, column and value.
     """
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     try:
         table = pq.read_table(path)
         there = frozenset(table.column_names)
@@ -188,14 +189,3 @@ def _check(path: Path, rows: Sequence[ProfileRow]) -> None:
                     f"{path}, row {index}, column {name}: {value} is no measurement",
                     remedy="Remove the row, or measure it again",
                 )
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingError(
-            "reading and writing parquet needs pyarrow", remedy="pip install 'pointsman[data]'"
-        ) from error
-    return pa, pq

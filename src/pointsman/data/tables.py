@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.errors import DataError, MissingError
+from pointsman.data.parquet import pyarrow
+from pointsman.errors import DataError
 
 
 def read_columns(
@@ -22,7 +23,7 @@ def read_columns(
     Raises: MissingError without pyarrow. DataError where the file can't be read, lacks a column, has no
     rows, or a number is missing, not finite or negative; it names file, column, row and value.
     """
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     try:
         table = pq.read_table(path)
         there = frozenset(table.column_names)
@@ -57,19 +58,10 @@ def read_columns(
 
 def column_names(path: Path) -> frozenset[str]:
     """The names of a parquet file's columns. Raises DataError where it can't be read."""
-    pa, pq = _pyarrow()
+    pa, pq = pyarrow()
     try:
         return frozenset(pq.read_schema(path).names)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist", remedy="Check the path") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is no parquet file: {error}") from error
-
-
-def _pyarrow() -> tuple[Any, Any]:
-    try:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-    except ImportError as error:
-        raise MissingError("reading parquet needs pyarrow", remedy="pip install 'pointsman[data]'") from error
-    return pa, pq

@@ -1,18 +1,17 @@
-"""Rows of a run kept on disk as they come, so that a stopped run goes on where it was.
+"""Rows of a profile kept on disk as they come (`data/journal.py`), until they become its parquet file.
 
-The journal lies beside the parquet file that it becomes (`.journal` appended to its name). The first
-line says which run it is, each further line is one row.
+The journal lies beside that file, `.journal` appended to its name.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
+from pointsman.data.journal import RecordJournal, open_records
 from pointsman.data.profiles import ProfileRow, write_profile
 from pointsman.errors import DataError
 
@@ -23,13 +22,16 @@ class Journal:
 
     Attributes:
         rows: in the order in which they came.
-        origin_unix_s: when the run first began.
     """
 
     out: Path
-    file: TextIO
+    records: RecordJournal
     rows: list[ProfileRow]
-    origin_unix_s: float
+
+    @property
+    def origin_unix_s(self) -> float:
+        """When the run first began."""
+        return self.records.origin_unix_s
 
     def done(self) -> set[tuple[str, str]]:
         """(endpoint, prompt id) of every row that did not fail."""
@@ -37,7 +39,7 @@ class Journal:
 
     def add(self, row: ProfileRow) -> None:
         """Keep a row, on disk at once."""
-        _append(self.file, asdict(row))
+        self.records.add(asdict(row))
         self.rows.append(row)
 
     def write(self, metadata: Mapping[str, Any]) -> int:
@@ -50,60 +52,14 @@ class Journal:
 
 @contextmanager
 def open_journal(out: Path, identity: Mapping[str, Any], now_unix_s: float) -> Iterator[Journal]:
-    """Begin the run that will be `out`, or go on with it.
-
-    Args:
-        out: the parquet file of the run.
-        identity: JSON values; a journal with others belongs to another run.
-        now_unix_s: when the run begins, if it is new.
-
-    Raises: DataError if the journal is another run's or no journal. A torn last line is dropped.
-    """
+    """Begin the run that will be `out`, or go on with it. See `open_records`."""
     path = out.with_name(out.name + ".journal")
-    rows, origin_unix_s = _resume(path, identity, now_unix_s)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        if file.tell() == 0:
-            _append(file, {"run": identity, "origin_unix_s": origin_unix_s})
-        yield Journal(out, file, rows, origin_unix_s)
+    with open_records(path, identity, now_unix_s) as records:
+        yield Journal(out, records, [_row(path, n, record) for n, record in enumerate(records.records, 2)])
 
 
-def _check_identity(path: Path, was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    differences = [
-        f"{name} {was.get(name)}, not {now.get(name)}"
-        for name in sorted({*was, *now})
-        if was.get(name) != now.get(name)
-    ]
-    if differences:
-        raise DataError(
-            f"{path} belongs to another run: {'; '.join(differences)}",
-            remedy="Give another --out, or delete the journal",
-        )
-
-
-def _append(file: TextIO, record: Mapping[str, Any]) -> None:
-    file.write(json.dumps(record) + "\n")
-    file.flush()
-
-
-def _resume(path: Path, identity: Mapping[str, Any], now_unix_s: float) -> tuple[list[ProfileRow], float]:
-    """Rows of an earlier, stopped run and when it began."""
-    if not path.exists():
-        return [], now_unix_s
-    text = path.read_text(encoding="utf-8")
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:  # the line that was being written when the run was stopped
-        path.write_text(whole, encoding="utf-8")
-    lines = whole.splitlines()
+def _row(path: Path, line: int, record: dict[str, Any]) -> ProfileRow:
     try:
-        head = json.loads(lines[0])
-    except (IndexError, ValueError) as error:
-        raise DataError(f"{path} is no journal of a profile", remedy="Delete it to start anew") from error
-    _check_identity(path, head.get("run") or {}, identity)
-    rows = []
-    for number, line in enumerate(lines[1:], 2):
-        try:
-            rows.append(ProfileRow(**json.loads(line)))
-        except (ValueError, TypeError) as error:
-            raise DataError(f"{path}, line {number} is no row of a profile: {error}") from error
-    return rows, float(head["origin_unix_s"])
+        return ProfileRow(**record)
+    except TypeError as error:
+        raise DataError(f"{path}, line {line} is no row of a profile: {error}") from error
