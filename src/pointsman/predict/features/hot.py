@@ -28,10 +28,11 @@ VERSION: Final = 1
 """Raised when the same text gives other numbers."""
 _MARKS: Final = len(WORD_MARKS)
 _SURFACE: Final = len(SURFACE_COLUMNS)
-_KEPT_WORDS: Final = 1 << 15
-"""Words that may be kept beside the table's own: about 6 MB."""
-_ROOM: Final = 4 * READ_CHARS
-"""Free rows below which all is forgotten: four threads may each add the words of one text."""
+_TEXT_WORDS: Final = 2 * READ_CHARS
+"""No text has more words."""
+_KEPT_WORDS: Final = 1 << 14
+"""Words that may be kept beside the table's own: about 8 MB."""
+_ONES: Final = np.ones(_TEXT_WORDS, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class HotFeatures:
         self.columns = (*SURFACE_COLUMNS, *(f"static_{number}" for number in range(self._table.width)))
         self.width = len(self.columns)
         self._words = _Words.of(self._table)
+        self._lock = Lock()
 
     def encode(self, texts: Sequence[str]) -> Encoding:
         """The dense features of R texts, shape (R, width), in the order of `columns`."""
@@ -78,14 +80,15 @@ class HotFeatures:
 
     def _fill(self, text: str, row: Encoding) -> NDArray[np.uint32]:
         """Write one text's dense features; its n-grams."""
-        known = self._words
-        if known.full:
-            known = self._words = known.forgetting()
         read = readable(text)
         words = split_words(read)
-        index = np.fromiter(map(known.__getitem__, words), np.intp, len(words))
-        # Whole numbers: their sums, and sums of squares, are exact in any order.
-        total = known.rows.take(index, 0).sum(0, dtype=np.float64)
+        with self._lock:
+            if self._words.full:
+                self._words = self._words.forgetting()
+            known = self._words
+            index = np.fromiter(map(known.__getitem__, words), np.intp, len(words))
+        # A product with ones is the quickest sum; of whole numbers it is exact in any order.
+        total = _ONES[: len(words)] @ known.rows.take(index, 0)
         surface_row(text, read, words, total[:_MARKS], row[:_SURFACE])
         vector = total[_MARKS:]
         np.multiply(vector, 1 / math.sqrt(max(float(vector @ vector), 1)), out=row[_SURFACE:])
@@ -96,15 +99,15 @@ class _Words(dict[str, int]):
     """Words to rows of arrays; an unknown word is added when it is looked up.
 
     Attributes:
-        rows: what each word adds, marks and then its vector, shape (words + room, marks + width).
+        rows: what each word adds, marks and then its vector, shape (words + room, marks + width);
+            whole numbers.
         hashes: shape (words + room,).
     """
 
-    def __init__(self, table: StaticTable, rows: NDArray[np.int16], hashes: NDArray[np.uint32]) -> None:
+    def __init__(self, table: StaticTable, rows: Encoding, hashes: NDArray[np.uint32]) -> None:
         super().__init__((word, number) for number, word in enumerate(table.whole_words))
         self._table = table
-        self._lock = Lock()
-        self.rows = np.empty((len(self) + _KEPT_WORDS, rows.shape[1]), np.int16)
+        self.rows = np.empty((len(self) + _KEPT_WORDS, rows.shape[1]), np.float32)
         self.rows[: len(self)] = rows[: len(self)]
         self.hashes = np.empty(len(self.rows), np.uint32)
         self.hashes[: len(self)] = hashes[: len(self)]
@@ -113,15 +116,15 @@ class _Words(dict[str, int]):
     def of(cls, table: StaticTable) -> Self:
         """The words that the table has."""
         words = table.whole_words
-        marks = np.array([word_marks(word, rank) for rank, word in enumerate(words)], np.int16)
+        marks = np.array([word_marks(word, rank) for rank, word in enumerate(words)], np.float32)
         vectors = table.vectors[[table.rows[word] for word in words]]
         hashes = np.array([word_hash(word) for word in words], np.uint32)
         return cls(table, np.hstack([marks, vectors]), hashes)
 
     @property
     def full(self) -> bool:
-        """Whether texts that are read now might not fit."""
-        return len(self) + _ROOM > len(self.rows)
+        """Whether one more text might not fit."""
+        return len(self) + _TEXT_WORDS > len(self.rows)
 
     def forgetting(self) -> _Words:
         """The table's words alone, apart from these, which another thread may be reading."""
@@ -130,10 +133,8 @@ class _Words(dict[str, int]):
     def __missing__(self, word: str) -> int:
         if len(word) > MAX_LETTERS:
             return self[word[:MAX_LETTERS]]
-        with self._lock:
-            number = len(self)
-            self.rows[number, :_MARKS] = word_marks(word, None)
-            self.rows[number, _MARKS:] = self._table.vector(word)
-            self.hashes[number] = word_hash(word)
-            # Only a row that is written can be found.
-            return self.setdefault(word, number)
+        number = self[word] = len(self)
+        self.rows[number, :_MARKS] = word_marks(word, None)
+        self.rows[number, _MARKS:] = self._table.vector(word)
+        self.hashes[number] = word_hash(word)
+        return number

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pointsman.predict.features.base import Encoding
 from pointsman.predict.task import READ_CHARS, SIGNS, TASKS, prompt_task, task_of
@@ -106,10 +105,8 @@ def word_marks(word: str, rank: int | None) -> tuple[int, ...]:
     )
 
 
-def surface_row(
-    text: str, read: str, words: Sequence[str], marks: NDArray[np.float64], row: Encoding
-) -> None:
-    """Write the surface features of one text.
+def surface_row(text: str, read: str, words: Sequence[str], marks: Encoding, row: Encoding) -> None:
+    """Write the surface features of one text; shares of an empty one are 0.
 
     Args:
         text: the whole text; of what is not read only the length is used.
@@ -120,12 +117,14 @@ def surface_row(
     """
     raw = read.encode("utf-8", "surrogatepass")
     kinds = np.bincount(np.frombuffer(raw.translate(_KIND_OF_BYTE), np.uint8), minlength=_REST + 1)
-    np.multiply(kinds[:_BYTES], 1 / max(len(raw), 1), out=row[:_BYTES])
+    chars = row[:_BYTES]
+    chars[:] = kinds[:_BYTES]
+    chars *= 1 / max(len(raw), 1)
     np.multiply(marks, 1 / max(len(words), 1), out=row[_BYTES:_SCALARS_FROM])
     row[_SCALARS_FROM:] = (*_scalars(text, read, len(words)), *_TYPE_ROWS[_task(text, words, marks)])
 
 
-def _task(text: str, words: Sequence[str], marks: NDArray[np.float64]) -> str:
+def _task(text: str, words: Sequence[str], marks: Encoding) -> str:
     """What `prompt_task` says, mostly without splitting the text again."""
     signs = marks[: _NUMERAL + 1].tolist()
     code = signs[0] and signs[1]
