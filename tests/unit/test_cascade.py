@@ -66,11 +66,11 @@ def brute_force(p_this, p_next, c_run, c_wrong):
 @pytest.mark.parametrize("seed", range(30))
 def test_the_rule_is_the_least_expected_cost_by_brute_force(seed):
     rng = np.random.default_rng(seed)
-    right, c_run, c_wrong = rng.random(3), rng.uniform(0, 0.8, 3), rng.uniform(0.2, 3.0)
+    right, c_run, c_wrong = rng.random((4, 3)), rng.uniform(0, 0.8, (4, 3)), rng.uniform(0.2, 3.0)
     costs = escalation_costs(right, 0, c_run, c_wrong, np.array([False, True, True]))
-    for column in (1, 2):
-        kept, asked = brute_force(right[0], right[column], c_run[column], c_wrong)
-        assert costs[[0, column]] == pytest.approx([kept, asked])
+    for row, column in product(range(4), (1, 2)):
+        kept, asked = brute_force(right[row, 0], right[row, column], c_run[row, column], c_wrong)
+        assert costs[row, [0, column]] == pytest.approx([kept, asked])
 
 
 def test_it_asks_the_endpoint_that_pays_most_and_keeps_when_none_does():

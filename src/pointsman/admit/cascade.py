@@ -48,20 +48,21 @@ class Judge(Protocol):
 
 
 def escalation_costs(right: Floats, column: int, c_run: Floats, c_wrong: float, may_ask: Bools) -> Floats:
-    """Expected cost from here on of keeping the answer at `column` and of asking each other endpoint.
+    """Expected cost from here on of keeping each of R answers and of asking each other endpoint.
 
     Args:
-        right: P(right) given the answer, shape (E,).
+        right: P(right) given the answer, shape (R, E).
         column: who answered.
-        c_run: of each endpoint, shape (E,), in the currency of `c_wrong`.
+        c_run: of each endpoint, shape (R, E), in the currency of `c_wrong`.
         c_wrong: what a wrong answer costs.
-        may_ask: shape (E,).
+        may_ask: shape (R, E), or (E,) for all.
 
-    Returns: shape (E,); inf where an endpoint can't be asked or its cost is not known. The lowest is the choice.
+    Returns: shape (R, E); inf where an endpoint can't be asked or its cost is not known. Asking pays where
+        the lowest of a row is below the cost at `column`.
     """
     costs = c_run + c_wrong * (1.0 - right)
     costs = np.where(may_ask & np.isfinite(costs), costs, np.inf)
-    costs[column] = c_wrong * (1.0 - right[column])
+    costs[:, column] = c_wrong * (1.0 - right[:, column])
     return np.asarray(costs)
 
 
@@ -122,7 +123,7 @@ class CascadeAnswers:
         self, request: Request, table: CostTable, right: Floats, column: int, may_ask: Bools
     ) -> Verdict:
         c_wrong = self._terms.penalties_of(request).c_wrong
-        costs = escalation_costs(right, column, self._terms.c_run.of(table)[0], c_wrong, may_ask)
+        costs = escalation_costs(right[None, :], column, self._terms.c_run.of(table), c_wrong, may_ask)[0]
         said = self._said(right, column)
         best = int(np.where(may_ask, costs, np.inf).argmin())
         if not may_ask.any():

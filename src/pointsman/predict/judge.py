@@ -15,9 +15,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pointsman.errors import DataError
 from pointsman.predict.json_reader import Reader
@@ -59,10 +60,9 @@ class AnswerRows:
         rows = list(answers)
         return cls(*(_column(getattr(row, field.name) for row in rows) for field in fields(cls)))
 
-    def take(self, rows: Floats | Sequence[int] | slice) -> Self:
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Self:
         """Some rows, in that order."""
-        index: Any = rows
-        return type(self)(*(getattr(self, field.name)[index] for field in fields(self)))
+        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     def without(self, *names: str) -> Self:
         """The same with some columns unknown."""
