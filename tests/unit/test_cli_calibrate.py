@@ -7,14 +7,18 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from pointsman.cli.calibrate import calibrate
 from pointsman.cli.group import ErrorGroup
+from pointsman.data.outcome_folders import read_outcomes
+from pointsman.predict.quality.fit import FitOptions, fit_quality
+from pointsman.testing.outcomes import EASY_SHARE, HARD_SHARE, made_outcomes
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
 
 N = 600
 
@@ -149,3 +153,96 @@ def test_a_budget_of_dollars_needs_their_column(tmp_path: Path) -> None:
     assert (result.exit_code, "has no column cost_usd" in result.output) == (4, True)
     missing = invoke("--predictions", tmp_path / "none.csv", "--run-share", "0.4")
     assert (missing.exit_code, "does not exist" in " ".join(missing.output.split())) == (4, True)
+
+
+# From outcomes: the endpoint `both` is right on all, `capitals` only on every other question.
+
+CONFIG = """
+model_list:
+  - model_name: capitals
+    litellm_params: {model: hosted_vllm/x, api_base: "http://127.0.0.1:9/v1"}
+    model_info: {input_cost_per_token: 1.0e-6, output_cost_per_token: 1.0e-6}
+  - model_name: both
+    litellm_params: {model: hosted_vllm/y, api_base: "http://127.0.0.1:9/v1"}
+    model_info: {input_cost_per_token: 1.0e-4, output_cost_per_token: 1.0e-4}
+"""
+
+
+def outcomes(folder: Path, seed: int, endpoints: tuple[str, ...]) -> Path:
+    matrix = made_outcomes(np.random.default_rng(seed), 200, ("both", "capitals"))
+    columns = [matrix.endpoints.index(name) for name in endpoints]
+    folder.mkdir()
+    pq.write_table(
+        pa.table({"query_id": matrix.query_ids, "prompt": matrix.prompts, "task": matrix.tasks}),
+        folder / "queries.parquet",
+    )
+    told = {
+        "query_id": [each for each in matrix.query_ids for _ in endpoints],
+        "model": list(endpoints) * len(matrix.query_ids),
+        "score": matrix.quality[:, columns].ravel(),
+        "output_tokens": matrix.output_tokens[:, columns].ravel().astype(int),
+    }
+    pq.write_table(pa.table(told), folder / "outcomes.parquet")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an artifact, the outcomes it learnt, and others."""
+    folder = tmp_path_factory.mktemp("learnt")
+    seen = outcomes(folder / "seen", 1, ("both", "capitals"))
+    outcomes(folder / "fresh", 2, ("both", "capitals"))
+    outcomes(folder / "fresh_capitals", 2, ("capitals",))
+    fit_quality(read_outcomes([seen]), FitOptions(folds=2)).model.write(folder / "quality")
+    (folder / "config.yaml").write_text(CONFIG)
+    return folder
+
+
+def test_an_artifact_knows_which_half_to_run(learnt: Path) -> None:
+    base = ("--outcomes", learnt / "fresh_capitals", "--artifact", learnt / "quality")
+    made = calibrated(*base, "--run-share", "0.5")
+    assert "200 queries on 1 endpoint, predicted by quality" in made["data"]
+    assert made["accuracy"]["value"] == pytest.approx(EASY_SHARE, abs=0.08)
+    assert made["quality"]["value"] > 1.5 * made["by_chance"]
+    assert made["curve"]["quality"][0] == pytest.approx((EASY_SHARE + HARD_SHARE) / 2, abs=0.08)
+
+
+def test_without_an_artifact_outcomes_are_predicted_out_of_fold(learnt: Path) -> None:
+    made = calibrated("--outcomes", learnt / "fresh_capitals", "--run-share", "0.5")
+    assert made["data"].endswith("predicted out of fold")
+    assert made["accuracy"]["value"] == pytest.approx(EASY_SHARE, abs=0.08)
+
+
+def test_the_prices_of_a_configuration_make_a_floor(learnt: Path) -> None:
+    base = (
+        "--outcomes",
+        learnt / "fresh",
+        "--artifact",
+        learnt / "quality",
+        "--config",
+        learnt / "config.yaml",
+    )
+    dear = calibrated(*base, "--policy", "floor", "--max-cost-usd", "100")
+    cheap = calibrated(*base, "--policy", "floor", "--max-cost-usd", str(0.7 * dear["cost"]["value"]))
+    assert dear["quality"]["value"] == pytest.approx(EASY_SHARE, abs=0.06)
+    assert cheap["cost"]["value"] <= 0.7 * dear["cost"]["value"] + 1e-12
+    assert cheap["run_share"]["value"] == 1.0
+    assert "costs predicted too" in cheap["data"]
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "message"),
+    [
+        (("seen", "--artifact", "quality", "--run-share", "0.5"), 4, "was learnt from these very outcomes"),
+        (("fresh", "--max-cost-usd", "1"), 2, "Give --artifact and --config, or --run-share alone"),
+        (("fresh", "--config", "config.yaml", "--run-share", "0.5"), 2, "Give --artifact and --config"),
+        (("nowhere", "--run-share", "0.5"), 4, "is no folder"),
+        (("fresh", "--artifact", "nowhere", "--run-share", "0.5"), 4, "nowhere"),
+    ],
+)
+def test_outcomes_that_can_not_be_used_are_refused(
+    learnt: Path, monkeypatch: pytest.MonkeyPatch, args: tuple[str, ...], code: int, message: str
+) -> None:
+    monkeypatch.chdir(learnt)
+    result = invoke("--outcomes", *args)
+    assert (result.exit_code, message in " ".join(result.output.split())) == (code, True), result.output

@@ -121,4 +121,7 @@ def _complete(
     )
     left_out = len(matrix.query_ids) - len(rows)
     gaps = f", {left_out:,} with gaps left out" if left_out else ""
-    return Given(data, f"{len(rows):,} queries on {right.shape[1]} endpoints, {about}{gaps}")
+    return Given(
+        data,
+        f"{len(rows):,} queries on {right.shape[1]} endpoint{'s' if right.shape[1] > 1 else ''}, {about}{gaps}",
+    )
