@@ -40,6 +40,10 @@ COMMANDS: Final = {
         "pointsman.cli.train",
         "Learn from outcomes how likely each endpoint is right and how long it answers.",
     ),
+    "judge": (
+        "pointsman.cli.judge",
+        "Learn from collected answers how likely an answer is right, for the policy `cascade`.",
+    ),
     "collect": (
         "pointsman.cli.collect",
         "Ask real endpoints questions with known answers and keep the outcomes, to learn from.",

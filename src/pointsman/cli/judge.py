@@ -1,0 +1,104 @@
+"""`pointsman judge`: from answers with samples to the file by which a cascade judges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pointsman.data.answer_table import AnswerTable
+from pointsman.data.outcome_folders import read_outcomes
+from pointsman.data.outcomes import SAMPLES, read_outcome_rows
+from pointsman.errors import DataError
+from pointsman.metrics.probability import auroc, brier
+from pointsman.metrics.splits import grouped_folds
+from pointsman.predict.judge import AnswerJudge
+from pointsman.predict.quality.fit import MIN_GROUPS, FitOptions, fit_quality
+from pointsman.predict.quality.kinds import MODELS
+from pointsman.types import Floats
+
+FOLDS = 5
+
+
+def judge(
+    outcomes: Annotated[
+        list[Path], typer.Argument(metavar="DIR...", help="Folders that `pointsman collect` wrote.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to write.")] = Path("judge.json"),
+    model: Annotated[
+        str, typer.Option(help=f"How quality is predicted before a run: {', '.join(MODELS)}.")
+    ] = "prior",
+    seed: Annotated[int, typer.Option(min=0, help="Decides which prompts are held out together.")] = 1,
+) -> None:
+    """Learn from collected answers how likely an answer is right, for the policy `cascade`.
+
+    It is judged by its log-probabilities, its length and end, and the agreement of further samples; and
+    with it how likely another endpoint would be right. All endpoints must have answered the same
+    questions. Then name the file in the configuration:
+
+        pointsman: {policy: {name: cascade, endpoints: [small, large], judge: judge.json}}
+
+    The report is of prompts held out. For example:
+
+        pointsman collect --set gsm8k --samples 3 --out outcomes
+
+        pointsman judge outcomes --out judge.json
+    """
+    matrix = read_outcomes(outcomes)
+    rows = [row for folder in outcomes for row in read_outcome_rows(folder / SAMPLES).rows]
+    table = AnswerTable.of(rows, matrix.endpoints)
+    place = {query_id: row for row, query_id in enumerate(matrix.query_ids)}
+    matrix = matrix.take(np.array([place[query_id] for query_id in table.query_ids]))
+    fitted = fit_quality(matrix, FitOptions(model=model, folds=FOLDS, seed=seed))
+    if fitted.held_out is None:
+        raise DataError(
+            f"{len(np.unique(matrix.groups))} different prompts are too few to judge by",
+            remedy=f"Collect at least {MIN_GROUPS}",
+        )
+    quality = fitted.held_out.quality.value
+    expected = np.broadcast_to(np.nanmean(table.output_tokens[0], axis=0), quality.shape)
+    source = f"{len(rows):,} answers to {len(table.query_ids):,} questions of {', '.join(map(str, outcomes))}"
+    made = AnswerJudge.fit(table.endpoints, table.signs, table.right, quality, expected, source=source)
+    out.write_text(made.to_json(), encoding="utf-8")
+    console = Console(highlight=False)
+    folds = grouped_folds(matrix.groups, FOLDS, seed)
+    console.print(_report(table, quality, _held_out(table, quality, expected, folds), source))
+    console.print(f"written: {out}", soft_wrap=True)
+
+
+def _held_out(table: AnswerTable, quality: Floats, expected: Floats, folds: np.ndarray) -> Floats:
+    """P(right) of every answer by judges that never saw its prompt, shape (N, E)."""
+    made = np.array(quality)
+    for fold in np.unique(folds):
+        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        signs = {name: rows.take(train) for name, rows in table.signs.items()}
+        part = AnswerJudge.fit(table.endpoints, signs, table.right[train], quality[train], expected[train])
+        for column, name in enumerate(table.endpoints):
+            rows = table.signs[name].take(test)
+            made[test, column] = part.right_rows(name, rows, quality[test], expected[test])[:, column]
+    return made
+
+
+def _report(table: AnswerTable, quality: Floats, judged: Floats, source: str) -> Table:
+    """One row an endpoint: what judging adds to predicting."""
+    shown = Table(title=f"{escape(source)}, held out", title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for heading in ("endpoint", "answers", "right", "AUROC before", "judged", "Brier before", "judged"):
+        shown.add_column(heading, justify="left" if heading == "endpoint" else "right")
+    for column, name in enumerate(table.endpoints):
+        known = np.isfinite(table.right[:, column])
+        labels = np.round(table.right[known, column])
+        said = [values[known, column] for values in (quality, judged)]
+        shown.add_row(
+            name,
+            f"{known.sum():,}",
+            f"{labels.mean():.1%}",
+            *(f"{auroc(labels, each):.3f}" for each in said),
+            *(f"{brier(labels, each):.3f}" for each in said),
+        )
+    return shown

@@ -1,0 +1,82 @@
+"""`pointsman judge`: collected answers become the file by which a cascade judges, or one line says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from pointsman.cli.group import ErrorGroup
+from pointsman.cli.judge import judge
+from pointsman.data.answers import NumberAnswer
+from pointsman.data.outcomes import OutcomeRow, write_outcomes
+from pointsman.data.question_sets import SetQuestion
+from pointsman.predict.judge import AnswerJudge
+from pointsman.types import AnswerSignals
+
+pytest.importorskip("pyarrow")
+
+
+def collected(folder: Path, n: int) -> Path:
+    """Sure answers of `small` are right; `large` is right wherever it is, and at times beyond."""
+    rng = np.random.default_rng(0)
+    questions, rows = [], []
+    for number in range(n):
+        text = f"What is {number} + {number}?"
+        questions.append(SetQuestion(f"q{number}", "sums", "", text, text, 50, NumberAnswer(2 * number)))
+        right = rng.random() < 0.5
+        for model, score in (("small", right), ("large", right or rng.random() < 0.5)):
+            fields = dict.fromkeys(OutcomeRow.__dataclass_fields__) | {
+                "query_id": f"q{number}", "model": model, "sample": 0, "method": "generation",
+                "score": float(score), "generation_score": float(score), "parsed": True,
+                "finish_reason": "stop", "output_tokens": 9, "output_chars": 30, "concurrency": 1,
+                "started_unix_s": 0.0, "mean_logprob": -0.2 - 0.5 * (not right) + rng.normal(0, 0.1),
+            }  # fmt: skip
+            rows.append(OutcomeRow(**fields))
+    write_outcomes(folder, questions, rows, {})
+    return folder
+
+
+@pytest.fixture
+def run() -> Callable[..., Result]:
+    app = typer.Typer(cls=ErrorGroup, pretty_exceptions_enable=False)
+    app.command()(judge)
+    app.callback()(lambda: None)
+    return lambda *words: CliRunner().invoke(app, ["judge", *map(str, words)])
+
+
+def test_it_writes_a_judge_that_tells_right_from_wrong(run, tmp_path):
+    out = tmp_path / "judge.json"
+    result = run(collected(tmp_path / "outcomes", 120), "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "AUROC" in result.output
+    made = AnswerJudge.read(out)
+    assert sorted(made.endpoints) == ["large", "small"]
+    assert "240 answers to 120 questions" in made.source
+    quality, tokens = np.array([0.5, 0.75]), np.array([9.0, 9.0])
+    sure, unsure = (
+        made.right(("small", "large"), 0, AnswerSignals(mean_logprob=value, output_tokens=9), quality, tokens)
+        for value in (-0.2, -0.7)
+    )
+    assert (sure[0] > 0.9, unsure[0] < 0.1) == (True, True)
+    assert unsure[1] < sure[1], "what stumps one stumps the other"
+    assert unsure[1] > unsure[0] + 0.2, "but less"
+
+
+def test_too_few_questions_are_one_clear_line(run, tmp_path):
+    result = run(collected(tmp_path / "outcomes", 5), "--out", tmp_path / "judge.json")
+    assert result.exit_code == 4
+    assert "5 different prompts are too few" in " ".join(result.output.split())
+    assert not (tmp_path / "judge.json").exists()
+
+
+def test_a_folder_without_samples_is_one_clear_line(run, tmp_path):
+    folder = collected(tmp_path / "outcomes", 30)
+    (folder / "samples.parquet").unlink()
+    result = run(folder, "--out", tmp_path / "judge.json")
+    assert result.exit_code == 4
+    assert "pointsman collect" in result.output
