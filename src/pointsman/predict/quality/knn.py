@@ -1,11 +1,13 @@
 """Quality and length from the past outcomes of the most similar queries.
 
-Of the rows that have a label for an endpoint, the k most similar by cosine are its neighbours; of equally
-similar ones the earlier row. Their labels are averaged:
+Similarity is the cosine in `retrieval_space`, and `same_task` more where both queries name one task. Of the
+rows that have a label for an endpoint, the k most similar are its neighbours; of equally similar ones the
+earlier row. Their labels are averaged:
 
-    mean        plain mean of k = 16, as in ECCOS (OmniRouter's retrieval): `KnnSettings.eccos()`
     similarity  weights exp((s - s_max) / temperature), k = 64, beside `shrink` pseudo-labels at the
                 endpoint's prior for the query's task
+    mean        `KnnSettings.eccos()`: plain mean of k = 16 by the embedding alone, as in ECCOS (the
+                retrieval of OmniRouter)
 
 Lengths are the weighted quantiles of the same kind, beside `shrink` pseudo-labels at the endpoint's own
 quantiles. An endpoint without labels has its prior. Cost: one product of (R, width) and (width, N); above
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 
 from pointsman.errors import DataError
 from pointsman.predict.features.base import Encoding, TextEncoder
+from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.length import LEVELS
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import QualityForecast, Queries, arrays_under
@@ -30,6 +33,7 @@ from pointsman.predict.quality.length_levels import endpoint_quantiles, row_quan
 from pointsman.predict.quality.neighbours import FARTHEST, Neighbours, nearest
 from pointsman.predict.quality.odds import beta_interval
 from pointsman.predict.quality.prior import PriorQuality
+from pointsman.predict.quality.retrieval_space import RetrievalSpace
 from pointsman.types import Bools, Estimate, Floats
 
 _ROWS_AT_ONCE: Final = 128
@@ -46,11 +50,15 @@ class KnnSettings:
         k: neighbours per endpoint; fewer where fewer labels are there.
         temperature: of the weights, in cosine; None for a plain mean.
         shrink: pseudo-labels at the prior; 0 for none.
+        surface: weight of what the text looks like beside what it means; 0 for none.
+        same_task: added to the cosine where the tasks are known and the same.
     """
 
     k: int = 64
-    temperature: float | None = 0.1
+    temperature: float | None = 0.12
     shrink: float = 8.0
+    surface: float = 0.7
+    same_task: float = 0.17
 
     def __post_init__(self) -> None:
         """Raises DataError for values that no mean can be taken with."""
@@ -63,7 +71,7 @@ class KnnSettings:
     @classmethod
     def eccos(cls) -> Self:
         """The plain mean of 16 neighbours."""
-        return cls(k=16, temperature=None, shrink=0.0)
+        return cls(k=16, temperature=None, shrink=0.0, surface=0.0, same_task=0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,17 +79,19 @@ class KnnQuality:
     """Past outcomes, as kept for retrieval.
 
     Attributes:
-        encoder: turns a text into the space where neighbours are sought.
-        rows: encodings of the N past queries.
+        space: where neighbours are sought.
+        rows: the N past queries in it.
+        tasks: shape (N,): their tasks as numbers of `prior.tasks`, -1 where not told.
         quality, output_tokens: shape (N, E), NaN where missing.
         own_tokens: shape (E, QUANTILES): quantiles of each endpoint's lengths, NaN without any.
     """
 
     name: ClassVar[str] = "knn"
     settings: KnnSettings
-    encoder: TextEncoder
+    space: RetrievalSpace
     prior: PriorQuality
     rows: Neighbours
+    tasks: NDArray[np.int64]
     quality: Floats
     output_tokens: Floats
     own_tokens: Floats
@@ -90,19 +100,33 @@ class KnnQuality:
     def fit(
         cls,
         outcomes: OutcomeMatrix,
-        encoder: TextEncoder,
+        hot: HotFeatures,
+        encoder: TextEncoder | None = None,
         *,
+        queries: Queries | None = None,
         settings: KnnSettings | None = None,
-        encoding: Encoding | None = None,
         seed: int = 0,
     ) -> Self:
-        """Remember the outcomes; `encoding` are their prompts where that was made before."""
-        made = encoder.encode(outcomes.prompts) if encoding is None else encoding
+        """Remember the outcomes.
+
+        Args:
+            outcomes: N queries.
+            hot: the cheap features.
+            encoder: a sentence embedding in place of the static one, or None.
+            queries: those of the outcomes, where something of them is encoded.
+            settings: how neighbours are counted.
+            seed: draws the first centres of an index.
+        """
+        how = settings or KnnSettings()
+        texts = queries or Queries(outcomes.prompts, outcomes.tasks)
+        space = RetrievalSpace.fit(texts, hot, encoder, how.surface)
+        prior = PriorQuality.fit(outcomes)
         return cls(
-            settings or KnnSettings(),
-            encoder,
-            PriorQuality.fit(outcomes),
-            Neighbours.build(made, seed),
+            how,
+            space,
+            prior,
+            Neighbours.build(space.rows(texts), seed),
+            prior.task_numbers(outcomes.tasks),
             outcomes.quality,
             outcomes.output_tokens,
             endpoint_quantiles(outcomes.output_tokens),
@@ -117,15 +141,19 @@ class KnnQuality:
         """Means and quantiles over the neighbours; see the module."""
         quality = self.prior.forecast(queries).quality
         lengths = np.full((queries.n, len(self.endpoints), len(LEVELS)), np.nan)
-        encoded = queries.encoded(self.encoder)
+        encoded = self.space.rows(queries)
+        tasks = self.prior.task_numbers(queries.tasks)
         for start in range(0, queries.n, _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
-            self._fill(encoded[part], quality.take(part), lengths[part])
+            self._fill(encoded[part], tasks[part], quality.take(part), lengths[part])
         return QualityForecast(quality, lengths if np.isfinite(self.own_tokens).any() else None)
 
-    def _fill(self, encoded: Encoding, quality: Estimate, lengths: Floats) -> None:
+    def _fill(self, encoded: Encoding, tasks: NDArray[np.int64], quality: Estimate, lengths: Floats) -> None:
         """Replace the priors in `quality` and the gaps in `lengths` by what neighbours say."""
         similarity = self.rows.similarity(encoded)
+        similarity += np.float32(self.settings.same_task) * (
+            (tasks[:, None] == self.tasks) & (tasks >= 0)[:, None]
+        )
         for known, endpoints in _columns_alike(np.isfinite(self.quality)):
             index, weight = self._neighbours(similarity, known)
             total = weight.sum(axis=1)
@@ -153,14 +181,16 @@ class KnnQuality:
         index, cosine = nearest(similarity, known, self.settings.k)
         nearer = cosine.astype(np.float64) - cosine[:, :1]
         slope = 0.0 if self.settings.temperature is None else 1.0 / self.settings.temperature
-        return index, np.where(cosine > FARTHEST, np.exp(nearer * slope), _NO_WEIGHT)
+        return index, np.where(cosine > FARTHEST + 1, np.exp(nearer * slope), _NO_WEIGHT)
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays, and what JSON holds; the encoder is not in them."""
         prior, rest = self.prior.to_arrays()
         arrays = {f"prior_{name}": array for name, array in prior.items()}
         arrays |= {f"rows_{name}": array for name, array in self.rows.to_arrays().items()}
+        arrays |= {f"space_{name}": array for name, array in self.space.to_arrays().items()}
         arrays |= {
+            "tasks": self.tasks,
             "quality": self.quality.astype(np.float32),
             "output_tokens": self.output_tokens.astype(np.float32),
         }
@@ -168,15 +198,21 @@ class KnnQuality:
 
     @classmethod
     def from_arrays(
-        cls, arrays: Mapping[str, NDArray[Any]], rest: Mapping[str, Any], encoder: TextEncoder
+        cls,
+        arrays: Mapping[str, NDArray[Any]],
+        rest: Mapping[str, Any],
+        hot: HotFeatures,
+        encoder: TextEncoder | None = None,
     ) -> Self:
-        """What `to_arrays` gave, with the encoder it was fitted with."""
+        """What `to_arrays` gave, with the features it was fitted with."""
+        settings = KnnSettings(**rest["settings"])
         output_tokens = arrays["output_tokens"].astype(np.float64)
         return cls(
-            KnnSettings(**rest["settings"]),
-            encoder,
+            settings,
+            RetrievalSpace.from_arrays(arrays_under(arrays, "space_"), hot, encoder, settings.surface),
             PriorQuality.from_arrays(arrays_under(arrays, "prior_"), rest["prior"]),
             Neighbours.from_arrays(arrays_under(arrays, "rows_")),
+            arrays["tasks"],
             arrays["quality"].astype(np.float64),
             output_tokens,
             endpoint_quantiles(output_tokens),

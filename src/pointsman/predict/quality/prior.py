@@ -27,8 +27,8 @@ from pointsman.types import Estimate, Floats
 _WEAKEST: Final = 1.0
 _STRONGEST: Final = 200.0
 _UNSEEN_AT_MOST: Final = 4.0
-_ANY, _UNSEEN = 0, 1
-"""Columns for a task that is not told, and for one that was never seen; known tasks follow."""
+_UNSEEN, _ANY, _KNOWN = 0, 1, 2
+"""Columns for a task that was never seen, for one that is not told, and for the first known one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,18 @@ class PriorQuality:
             outcomes.endpoints,
             tasks,
             np.column_stack([own, own, mean[:, 1:]]),
-            np.column_stack([told, np.minimum(told, within), np.minimum(labels[:, 1:], told[:, None])]),
+            np.column_stack([np.minimum(told, within), told, np.minimum(labels[:, 1:], told[:, None])]),
             min(between, _UNSEEN_AT_MOST),
         )
 
+    @property
+    def overall(self) -> Floats:
+        """Mean of each endpoint whatever the task, shape (E,)."""
+        return self.mean[:, _ANY]
+
     def unseen(self) -> tuple[float, float]:
         """Mean and pseudo-labels for an endpoint that no outcome names."""
-        return float(self.mean[:, _ANY].mean()), self.spread_labels
+        return float(self.overall.mean()), self.spread_labels
 
     def select(self, endpoints: Sequence[str]) -> PriorQuality:
         """The same prior for other columns; names it does not know get `unseen`."""
@@ -90,14 +95,14 @@ class PriorQuality:
         ]
         return PriorQuality(tuple(endpoints), self.tasks, np.array(means), np.array(strengths), labels)
 
-    def columns(self, tasks: Sequence[str]) -> NDArray[np.int64]:
-        """The column of `mean` for each task, shape (R,)."""
-        column_of: Mapping[str, int] = {"": _ANY} | {task: 2 + i for i, task in enumerate(self.tasks)}
-        return np.array([column_of.get(task, _UNSEEN) for task in tasks], dtype=np.int64)
+    def task_numbers(self, tasks: Sequence[str]) -> NDArray[np.int64]:
+        """Which of `self.tasks` each is, shape (R,); -1 where it is not told, -2 where it is not known."""
+        number: Mapping[str, int] = {"": -1} | {task: i for i, task in enumerate(self.tasks)}
+        return np.array([number.get(task, -2) for task in tasks], dtype=np.int64)
 
     def forecast(self, queries: Queries) -> QualityForecast:
         """The text is not read."""
-        columns = self.columns(queries.tasks)
+        columns = _KNOWN + self.task_numbers(queries.tasks)
         used, back = np.unique(columns, return_inverse=True)
         low, high = beta_interval(self.mean[:, used], self.labels[:, used])
         return QualityForecast(Estimate(self.mean[:, columns].T, low[:, back].T, high[:, back].T))

@@ -87,7 +87,7 @@ def fit_head(
     at = np.array([row_of.get(task, len(tasks)) for task in outcomes.tasks])
     one_hot = (at[:, None] == np.arange(len(tasks))).astype(np.float32) * np.float32(_TASK_SCALE)
     rows = np.concatenate([texts, one_hot], axis=1)
-    mean = PriorQuality.fit(outcomes).mean[:, 0]
+    mean = PriorQuality.fit(outcomes).overall
     start = logit(mean)
     share, precision = settings.share, settings.precision
     fitted = fit_shared(rows, outcomes.quality, start, share=share, precision=precision, logistic=True)
