@@ -21,6 +21,9 @@ from pointsman.predict.features.static import StaticTable, Vectors
 from pointsman.predict.features.words import readable, split_words
 
 _STEPS: Final = 60
+_CONVERGED: Final = 1e-9
+_TINY: Final = np.float32(1e-30)
+"""Under what is divided by, for a column that has converged before the others."""
 _INT8_MAX: Final = 127
 _CLIPPED_SHARE: Final = 1e-4
 """Entries cut off at the largest number that 8 bits hold, so that the rest is resolved finely."""
@@ -96,13 +99,16 @@ def _ridge(inputs: Any, targets: Encoding, ridge: float) -> Encoding:
     solution = np.zeros_like(residual)
     direction = residual.copy()
     square = (residual**2).sum(axis=0)
+    enough = _CONVERGED * square
     for _ in range(_STEPS):
+        if (square <= enough).all():
+            break
         image = transposed @ (inputs @ direction) + ridge * direction
-        step = square / (direction * image).sum(axis=0)
+        step = square / np.maximum((direction * image).sum(axis=0), _TINY)
         solution += step * direction
         residual -= step * image
         former, square = square, (residual**2).sum(axis=0)
-        direction = residual + (square / former) * direction
+        direction = residual + (square / np.maximum(former, _TINY)) * direction
     return solution
 
 

@@ -16,6 +16,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from io import BytesIO
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -90,7 +91,7 @@ class StaticTable:
     def read(path: Path) -> StaticTable:
         """Read what `write` wrote. Raises DataError where the file is not that."""
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with np.load(BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
                 words = arrays["words"].tobytes().decode().split("\n")
                 vectors = arrays["vectors"]
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
