@@ -237,6 +237,21 @@ def test_the_admission_shows_what_it_weighed(config: Path) -> None:
     assert "It was not run." in result.stdout
 
 
+def test_a_choice_by_value_is_explained_by_its_costs(config: Path) -> None:
+    config.write_text(
+        config.read_text().replace("{name: weighted, weights: {accuracy: 1, energy: 1, time: 1}}", "value")
+    )
+    with_settings(config, "  costs: {c_run: {per_s: 0.1}, c_wrong: 2}\n")
+    made = explained("--prompt", PROMPT, "--config", config)
+    assert made["policy"] == "value"
+    for candidate in made["candidates"]:
+        assert sum(term["product"] or 0 for term in candidate["terms"]) == pytest.approx(candidate["score"])
+    assert all(flip["c_wrong"] is not None or flip["predictions"] for flip in made["flips"])
+    page = " ".join(invoke("--prompt", PROMPT, "--config", config).stdout.split())
+    assert "What would have changed the choice" in page
+    assert "c_wrong" in page
+
+
 def test_where_it_runs_the_page_shows_both_costs(config: Path) -> None:
     with_settings(config, "  admission: value\n  costs: {c_run: 0.1}\n")
     result = invoke("--prompt", PROMPT, "--config", config)

@@ -16,9 +16,21 @@ from pointsman.assign.counterfactual import (
     smallest_factor,
     telling_columns,
 )
+from pointsman.assign.explain_value import ValueScore, value_flips, value_terms
 from pointsman.assign.explanation import Candidate, Explanation, Flip, PredictionChange, Term, Weighed
+from pointsman.assign.value import ValueAssign
 from pointsman.assign.weighted import FIELDS, Weighing, normalised_costs, raw_costs, weighted_scores
-from pointsman.types import OBJECTIVES, Bools, CostTable, Decision, Estimate, Floats, Valuation, Weights
+from pointsman.types import (
+    OBJECTIVES,
+    Bools,
+    CostTable,
+    Decision,
+    Estimate,
+    Floats,
+    Valuation,
+    ValueTerms,
+    Weights,
+)
 
 UNITS: Final = ("", "J", "s", "$", "g CO2e")
 """Of `OBJECTIVES`; accuracy is a probability."""
@@ -47,19 +59,30 @@ class EndpointFacts:
 _NO_FACTS: Final = EndpointFacts()
 
 
-def explain(decision: Decision, facts: Mapping[str, EndpointFacts] | None = None) -> Explanation:
+def explain(
+    decision: Decision,
+    facts: Mapping[str, EndpointFacts] | None = None,
+    value: ValueTerms | None = None,
+) -> Explanation:
     """Explain a decision: all candidates, every term, the limits that bound, what would have changed it.
 
     Args:
-        decision: by any policy; terms and flips are there only if it used weights.
+        decision: by any policy; terms and flips are there only if it used weights, or costs that are given.
         facts: by endpoint name.
+        value: the costs that the policy `value` weighed.
 
     Cost: about 6 ms for 3 endpoints, 12 ms for 10, 65 ms for 100.
     """
     table = decision.predictions
     raw = raw_costs(table, _ALL)
     scored = _Scored.of(decision, table.endpoints, raw)
-    candidates = _candidates(decision, table, raw, scored, facts or {})
+    by_value = None
+    if value is not None and decision.policy == ValueAssign.name:
+        by_value = ValueScore.of(decision, table, value)
+    candidates = _candidates(decision, table, raw, scored, facts or {}, by_value)
+    flips = _flips(decision.endpoint, table, raw, scored) if scored.weighted else ()
+    if by_value is not None:
+        flips = value_flips(decision, by_value, table, scored.eligible & np.isfinite(by_value.totals()))
     return Explanation(
         request_id=decision.request_id,
         action=decision.action.value,
@@ -69,7 +92,7 @@ def explain(decision: Decision, facts: Mapping[str, EndpointFacts] | None = None
         weights=decision.weights,
         candidates=candidates,
         excluded=tuple(decision.excluded.items()),
-        flips=_flips(decision.endpoint, table, raw, scored) if scored.weighted else (),
+        flips=flips,
         bypassed=table.bypassed,
         weighed=_weighed(decision.valuation, table.endpoints),
     )
@@ -113,7 +136,12 @@ def _weighing(weights: Floats) -> Weighing:
 
 
 def _candidates(
-    decision: Decision, table: CostTable, raw: Floats, scored: _Scored, facts: Mapping[str, EndpointFacts]
+    decision: Decision,
+    table: CostTable,
+    raw: Floats,
+    scored: _Scored,
+    facts: Mapping[str, EndpointFacts],
+    by_value: ValueScore | None,
 ) -> tuple[Candidate, ...]:
     """The eligible endpoints, best score first, the chosen one before its ties."""
     columns = np.flatnonzero(scored.eligible)
@@ -124,6 +152,8 @@ def _candidates(
         score = None if decision.score is None else _number(decision.score[e])
         by = tuple(table.endpoints[columns[i]] for i in np.flatnonzero(dominates[row]).tolist())
         terms = tuple(_term(k, e, table, scored) for k in range(len(OBJECTIVES))) if scored.weighted else ()
+        if by_value is not None:
+            terms = value_terms(by_value, table, e)
         notes = _notes(facts.get(name, _NO_FACTS), usable=bool(scored.usable[e]))
         made.append(Candidate(name, name == decision.endpoint, score, terms, by, notes))
     made.sort(key=lambda c: (np.inf if c.score is None else c.score, not c.chosen))

@@ -20,6 +20,7 @@ class Term:
         value: as predicted, in `unit`; None where it is not known (not a finite number).
         low, high: its interval; None where it has none.
         normalised: the cost in [0, 1]; for accuracy 1 - value. None where it is not known.
+        raw: the cost is the predicted amount itself, and the weight what a unit of it costs.
     """
 
     objective: str
@@ -30,6 +31,16 @@ class Term:
     unit: str
     normalised: float | None
     product: float | None
+    raw: bool = False
+
+    def product_text(self) -> str:
+        """Weight, cost and their product, e.g. `0.700 x 0.500 = 0.3500`."""
+        if self.normalised is None or self.product is None:
+            return ""
+        if self.raw:
+            unit = "" if self.objective == "accuracy" else self.unit
+            return f"{self.weight:.4g} x {quantity(self.normalised, unit)} = {self.product:.4f}"
+        return f"{self.weight:.3f} x {self.normalised:.3f} = {self.product:.4f}"
 
     def value_text(self) -> str:
         """Value, unit and interval, e.g. `4.1 J (3.2 to 5.3)`."""
@@ -94,6 +105,7 @@ class Flip:
         predictions: single changes that choose it, the smallest first.
         within_intervals: it would be chosen with its weighted predictions at the better ends of their
             intervals and the chosen endpoint's at the worse; None where one has no interval.
+        c_wrong: of a choice by value, the nearest penalty of a wrong answer that chooses it.
     """
 
     endpoint: str
@@ -102,6 +114,7 @@ class Flip:
     blocked: str | None
     predictions: tuple[PredictionChange, ...]
     within_intervals: bool | None
+    c_wrong: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +212,9 @@ def weights_text(weights: Weights, given: Weights | None = None) -> str:
 
 def flip_text(flip: Flip, given: Weights | None) -> str:
     """The ways to another choice in one sentence."""
-    if flip.weights is None:
+    if flip.weights is None and flip.blocked is None:
+        text = "no c_wrong chooses it" if flip.c_wrong is None else f"c_wrong {flip.c_wrong:.4g}"
+    elif flip.weights is None:
         text = f"no weights choose it: {flip.blocked}"
     else:
         text = f"weights {weights_text(flip.weights, given)}"
@@ -221,8 +236,7 @@ def _candidate_lines(rank: int, candidate: Candidate) -> Iterator[str]:
         if term.weight == 0:
             yield f"     {term.objective:<9}{'no weight':<25}{term.value_text()}"
             continue
-        product = f"{term.weight:.3f} x {term.normalised:.3f} = {term.product:.4f}"
-        yield f"     {term.objective:<9}{product:<25}{term.value_text()}"
+        yield f"     {term.objective:<9}{term.product_text():<25}{term.value_text()}"
     if candidate.dominated_by:
         by = ", ".join(candidate.dominated_by)
         yield f"     Pareto-dominated by {by} (accuracy, energy, time, price)"

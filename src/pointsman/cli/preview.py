@@ -71,7 +71,7 @@ class Preview:
 
     def explanation(self) -> Explanation:
         """The decision in words."""
-        return explain(self.decision, self.facts)
+        return explain(self.decision, self.facts, self.config.costs.terms())
 
 
 def preview(config: Config, request: Request) -> Preview:

@@ -137,7 +137,8 @@ def _cell(term: Term) -> str:
     value, _, interval = term.value_text().partition(" (")
     lines = [value, f"[dim]{interval.rstrip(')')}[/]"]
     if term.product is not None and term.weight > 0:
-        lines += [f"{term.weight:.3g} x {term.normalised:.3f}", f"= {term.product:.4f}"]
+        cost = f"{term.normalised:.3g}" if term.raw else f"{term.normalised:.3f}"
+        lines += [f"{term.weight:.3g} x {cost}", f"= {term.product:.4f}"]
     return "\n".join(lines)
 
 
