@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -22,21 +21,20 @@ from rich.progress import (
 )
 
 from pointsman.build import engines_of, fleet_of, meters_of, read_config
+from pointsman.cli.collect_inputs import only_endpoints, questions_of
 from pointsman.cli.collect_table import print_summary
 from pointsman.clock import RealClock
 from pointsman.collect.ask import Sampling
 from pointsman.collect.judge import judge_records
-from pointsman.collect.plugin_scorer import scorer_named
+from pointsman.collect.plugin_scorer import Scorer, scorer_named
 from pointsman.collect.runner import CollectOptions, Target, collect_answers
 from pointsman.config import Config
-from pointsman.data.draw import draw
 from pointsman.data.journal import read_records
-from pointsman.data.outcomes import write_outcomes
+from pointsman.data.outcomes import OutcomeRow, write_outcomes
 from pointsman.data.parquet import pyarrow
-from pointsman.data.question_files import read_question_file
-from pointsman.data.question_sets import SetQuestion, load_set
+from pointsman.data.question_sets import SetQuestion
 from pointsman.engines.fleet_model import FleetEndpoint
-from pointsman.errors import BadRequest, EngineError
+from pointsman.errors import EngineError
 from pointsman.profile.machine import machine
 
 JOURNAL: Final = "answers.journal"
@@ -108,11 +106,10 @@ def collect(
 
         pointsman train --outcomes collected --out quality
     """
-    made = read_config(config)
-    pyarrow()
+    made = only_endpoints(read_config(config), endpoint or [])
+    pyarrow()  # before anything is asked
     judge_text = scorer_named(scorer) if scorer else None
-    asked = _questions(questions, named_set, data, per_task, limit, seed)
-    options = CollectOptions(samples, concurrency, Sampling(temperature, seed, max_tokens))
+    asked = questions_of(questions, named_set, data, per_task, limit, seed)
     if not partial:
         identity = {
             "set": named_set or (questions.name if questions else None),
@@ -120,59 +117,13 @@ def collect(
             "temperature": temperature,
             "max_tokens": max_tokens,
         }
+        options = CollectOptions(samples, concurrency, Sampling(temperature, seed, max_tokens))
         with ExitStack() as stack:
-            chosen = _chosen(made, endpoint or [])
-            running = stack.enter_context(fleet_of(chosen)).endpoints() if chosen.fleet.models else ()
-            asyncio.run(_collect(chosen, running, asked, out, options, identity))
-    head, records = read_records(out / JOURNAL)
-    cpu = machine()["cpu"]
-    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
-        task = progress.add_task("judging", total=sum("error" not in record for record in records))
-        rows = judge_records(records, asked, cpu, scorer=judge_text, on_row=lambda: progress.advance(task))
-    if not rows:
-        last = next((record["error"] for record in reversed(records) if "error" in record), "none was asked")
-        raise EngineError(
-            f"no question was answered; the last one: {last}",
-            remedy="Correct that and run again: it goes on where it was",
-        )
-    metadata = {
-        "command": "pointsman collect",
-        "machine": machine(),
-        "scorer": scorer,
-        "began_unix_s": head["origin_unix_s"],
-        **head["run"],
-    }
-    write_outcomes(out, asked, rows, metadata)
+            running = stack.enter_context(fleet_of(made)).endpoints() if made.fleet.models else ()
+            asyncio.run(_collect(made, running, asked, out, options, identity))
+    rows = _judged(out, asked, scorer, judge_text)
     print_summary(rows, len(asked), samples)
     typer.echo(f"written: {out}; next: pointsman train --outcomes {out}")
-
-
-def _questions(
-    path: Path | None, named_set: str | None, data: Path, per_task: int | None, limit: int | None, seed: int
-) -> tuple[SetQuestion, ...]:
-    if (path is None) == (named_set is None):
-        raise BadRequest(
-            "give either a file of questions or --set", remedy="For example: pointsman collect --set mmlu"
-        )
-    found = read_question_file(path) if path else load_set(named_set or "", data)
-    return draw(found, per_task=per_task, limit=limit, seed=seed)
-
-
-def _chosen(config: Config, names: Sequence[str]) -> Config:
-    """The configuration with the named endpoints alone, so that no other model is started."""
-    if not names:
-        return config
-    known = [
-        *(model.name for model in config.fleet.models),
-        *(made.endpoint.name for made in config.endpoints),
-    ]
-    if unknown := [name for name in names if name not in known]:
-        raise BadRequest(
-            f"there is no endpoint {unknown[0]!r}", remedy=f"Configured: {', '.join(known) or 'none'}"
-        )
-    models = tuple(model for model in config.fleet.models if model.name in names)
-    hosted = tuple(made for made in config.endpoints if made.endpoint.name in names)
-    return replace(config, fleet=replace(config.fleet, models=models), endpoints=hosted)
 
 
 async def _collect(
@@ -205,3 +156,32 @@ async def _collect(
             await engine.close()
         for meter in set(meters.values()):
             meter.close()
+
+
+def _judged(
+    out: Path, questions: Sequence[SetQuestion], scorer: str | None, judge_text: Scorer | None
+) -> list[OutcomeRow]:
+    """Judge what the journal holds and write it. Raises: EngineError where nothing was answered."""
+    head, records = read_records(out / JOURNAL)
+    this = machine()
+    with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
+        task = progress.add_task("judging", total=len(records))
+        rows = judge_records(
+            records, questions, this["cpu"], scorer=judge_text, on_row=lambda: progress.advance(task)
+        )
+        progress.update(task, total=len(rows))
+    if not rows:
+        last = next((record["error"] for record in reversed(records) if "error" in record), "none was asked")
+        raise EngineError(
+            f"no question was answered; the last one: {last}",
+            remedy="Correct that and run again: it goes on where it was",
+        )
+    metadata = {
+        "command": "pointsman collect",
+        "machine": this,
+        "scorer": scorer,
+        "began_unix_s": head["origin_unix_s"],
+        **head["run"],
+    }
+    write_outcomes(out, questions, rows, metadata)
+    return rows
