@@ -5,13 +5,12 @@ prompts, drawn at random (more labels contain the fewer):
 
     shared    `trained` on all models together; the model in question has n labels, and so have the four or
               five of its group (models are dealt into four groups, each measured apart); the others have all
-    alone     `trained` on that model's n labels, with the same training texts
-    prior     without labels: what `prior` says of a model that no outcome names, the mean of all others;
-              `prior_task` is told the subject, which no other is
+    alone     `trained` on that model's n labels; what its features are, it has learnt from the same texts
+    prior     without labels: what `prior` says of a model that no outcome names, the mean of all others
+    +task     the same where training prompts and requests name their subject; without labels only
 
 AUROC within held-out folds, grouped by prompt text, mean over folds and seeds; intervals of 95% by
-bootstrap over prompts and seeds. 0, 100 and all labels are measured with every seed, the points between
-with the first. `gain 90%`: labels until .5 + 90% of (shared's AUROC with all labels - .5), on straight
+bootstrap over prompts and seeds. 0 and 100 labels are measured with every seed, all else with the first. `gain90_labels`: labels until .5 + 90% of (shared's AUROC with all labels - .5), on straight
 lines between the points. Writes docs/learning_curve.png as well.
 
     python bench/shared_strength.py --keep DIR      DIR: finished seeds are kept there, and read again
@@ -29,27 +28,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.data.shared_outcomes import shared_outcomes
-from pointsman.metrics.intervals import Interval, Weighted, auroc_of, mean_of, paired_interval
+from pointsman.metrics.intervals import Weighted, auroc_of, mean_of, paired_interval
 from pointsman.metrics.splits import grouped_folds
+from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import Queries
-from pointsman.predict.quality.kinds import FEATURES, fit_model
+from pointsman.predict.quality.kinds import FEATURES, encoders_of
+from pointsman.predict.quality.prior import PriorQuality
+from pointsman.predict.quality.text_design import TextDesign
+from pointsman.predict.quality.trained import TrainedQuality
+from pointsman.predict.quality.trained_head import TrainedSettings, fit_head
 from pointsman.report.bench import Cell, bench_parser, print_rows, shared_data, write_results
 from pointsman.report.certainty_plots import Curve, LearningPanel, plot_learning_curves
 from pointsman.report.figure import save
 from pointsman.types import Floats
 
 ALL = 1_000_000
-EVERY_SEED = (0, 100, ALL)
-BETWEEN = (25, 50, 200, 400, 800, 1600)
+EVERY_SEED = (0, 100)
+FIRST_SEED = (0, 25, 50, 100, 200, 400, 800, 1600, ALL)
+QUICK = (0, 100, ALL)
 GROUPS = 4
 FOLDS = 5
 QUICK_ROWS = 3_000
-RESAMPLES = 500
+RESAMPLES = 300
 PLOT = Path("docs") / "learning_curve.png"
 
 Key = tuple[str, int]
-"""`shared`, `alone`, `prior` or `prior_task`, and how many labels."""
+"""`shared`, `alone` or `prior`, with or without `+task`, and how many labels."""
 
 
 class Seed(NamedTuple):
@@ -99,65 +104,76 @@ def measure_fold(
             quality[orders[column][n:], column] = np.nan
         return replace(matrix, quality=quality)
 
-    def forecast(kind: str, outcomes: OutcomeMatrix, known: Queries, of: Queries) -> Floats:
-        model = fit_model(kind, outcomes, known, task.features, seed[0])
+    hot, *encoders = encoders_of(task.features)
+    assert isinstance(hot, HotFeatures)
+    encoder = encoders[0] if encoders else None
+    design = TextDesign.fit(queries, hot, encoder, seed[0])
+    texts = design.matrix(queries)
+
+    def trained(outcomes: OutcomeMatrix, of: Queries = asked, tasks: tuple[str, ...] = ()) -> Floats:
+        rows = np.flatnonzero((~np.isnan(outcomes.quality)).any(axis=1))
+        head = fit_head(outcomes.take(rows), design, texts[rows], tasks, TrainedSettings(), seed[0])
+        heads = (head, head) if tasks else (head,)
+        model = TrainedQuality(outcomes.endpoints, tasks, hot, encoder, heads)
         return model.forecast(of).quality.value
 
-    for n in labels:
-        shared, alone = np.empty((len(held), endpoints)), np.empty((len(held), endpoints))
-        for number in range(GROUPS if n < ALL else 1):
-            columns = np.flatnonzero(group == number) if n < ALL else np.arange(endpoints)
-            shared[:, columns] = forecast("trained", limited(columns, n), queries, asked)[:, columns]
-        yield ("shared", n), shared
-        if n == 0:
-            for name, tasks, of in (
-                ("prior", ("",) * queries.n, asked),
-                ("prior_task", matrix.tasks, asked.with_tasks([task.matrix.tasks[row] for row in held])),
-            ):
-                columns_of = (
-                    forecast("prior", limited(np.array([e]), 0), queries.with_tasks(tasks), of)[:, e]
-                    for e in range(endpoints)
-                )
-                yield (name, 0), np.column_stack(list(columns_of))
-            continue
+    def by_groups(n: int, of: Queries = asked, tasks: tuple[str, ...] = ()) -> Floats:
+        made = np.empty((len(held), endpoints))
+        for number in range(GROUPS):
+            columns = np.flatnonzero(group == number)
+            made[:, columns] = trained(limited(columns, n), of, tasks)[:, columns]
+        return made
+
+    def alone(e: int, n: int) -> Floats:
+        own = limited(np.array([e]), n)
+        quality, output_tokens = own.quality[:, [e]], own.output_tokens[:, [e]]
+        return trained(
+            replace(own, endpoints=(own.endpoints[e],), quality=quality, output_tokens=output_tokens)
+        )[:, 0]
+
+    def unseen(outcomes: OutcomeMatrix, of: Queries) -> Floats:
+        made = np.empty((len(held), endpoints))
         for e in range(endpoints):
-            one = replace(
-                matrix,
-                endpoints=(matrix.endpoints[e],),
-                quality=limited(np.array([e]), n).quality[:, [e]],
-                output_tokens=matrix.output_tokens[:, [e]],
-            )
-            alone[:, e] = forecast("trained", one, queries, asked)[:, 0]
-        yield ("alone", n), alone
+            quality = limited(np.array([e]), 0).quality
+            made[:, e] = PriorQuality.fit(replace(outcomes, quality=quality)).forecast(of).quality.value[:, e]
+        return made
+
+    for n in labels:
+        yield ("shared", n), trained(matrix) if n == ALL else by_groups(n)
+        if n > 0:
+            yield ("alone", n), np.column_stack([alone(e, n) for e in range(endpoints)])
+    yield ("prior", 0), unseen(replace(matrix, tasks=("",) * len(train)), asked)
+    if labels == EVERY_SEED:
+        return
+    told = asked.with_tasks([task.matrix.tasks[row] for row in held])
+    yield ("shared+task", 0), by_groups(0, told, tuple(sorted(set(matrix.tasks))))
+    yield ("prior+task", 0), unseen(matrix, told)
 
 
-def row_of(task: Task, e: int, n: int, seeds: Sequence[Seed]) -> dict[str, Cell]:
-    """Measures of one model with n labels, over the seeds that have them."""
+def row_of(task: Task, e: int, n: int, ways: tuple[str, str], seeds: Sequence[Seed]) -> dict[str, Cell]:
+    """One model with n labels, one way of training against another, over the seeds that have both."""
     known = np.flatnonzero(~np.isnan(task.matrix.quality[:, e]))
     labels, groups = task.matrix.quality[known, e], task.matrix.groups[known]
-    have = [seed for seed in seeds if ("shared", n) in seed.predicted]
+    have = [seed for seed in seeds if (ways[0], n) in seed.predicted]
     rng = np.random.default_rng((e, n))
 
     def order(way: str) -> list[Weighted]:
         return [auroc_of(labels, seed.predicted[way, n][known, e], seed.folds[known]) for seed in have]
 
     def error(way: str) -> list[Weighted]:
-        return [mean_of((labels - seed.predicted[way, n][known, e]) ** 2) for seed in have]
-
-    def interval(first: list[Weighted], second: list[Weighted] | None = None) -> Interval:
-        return paired_interval(first, second, groups=groups, rng=rng, resamples=RESAMPLES)
+        return [mean_of(-((labels - seed.predicted[way, n][known, e]) ** 2)) for seed in have]
 
     row: dict[str, Cell] = {"model": task.matrix.endpoints[e], "labels": "all" if n == ALL else n}
-    row["seeds"] = len(have)
-    others = ("prior", "prior_task") if n == 0 else ("alone",)
-    for way in ("shared", *others):
-        made = interval(order(way))
-        row |= {f"{way}_auroc": made.value, f"{way}_auroc_low": made.low, f"{way}_auroc_high": made.high}
-        row[f"{way}_brier"] = interval(error(way)).value
-    made = interval(order("shared"), order(others[0]))
-    row |= {"gain": made.value, "gain_low": made.low, "gain_high": made.high}
-    made = interval(error("shared"), error(others[0]))
-    return row | {"brier_gain": -made.value, "brier_gain_low": -made.high, "brier_gain_high": -made.low}
+    row |= {"way": ways[0], "against": ways[1], "seeds": len(have)}
+    for name, measure_of in (("auroc", order), ("brier", error)):
+        first, second = measure_of(ways[0]), measure_of(ways[1])
+        for who, of in (("way", (first, None)), ("against", (second, None)), ("gain", (first, second))):
+            made = paired_interval(*of, groups=groups, rng=rng, resamples=RESAMPLES)
+            sign = -1.0 if name == "brier" and who != "gain" else 1.0
+            row[f"{name}_{who}"] = sign * made.value
+            if who == "gain" or name == "auroc":
+                row |= {f"{name}_{who}_low": made.low, f"{name}_{who}_high": made.high}
+    return row
 
 
 def number(row: dict[str, Cell], column: str) -> float:
@@ -168,58 +184,48 @@ def number(row: dict[str, Cell], column: str) -> float:
 
 def labels_needed(rows: Sequence[dict[str, Cell]], way: str, all_labels: float) -> float | None:
     """Labels until 90% of what shared gains with all of them, over a coin's .5; None: not with all."""
-    wanted = 0.5 + 0.9 * (number(rows[-1], "shared_auroc") - 0.5)
-    points = [
-        (all_labels if row["labels"] == "all" else number(row, "labels"), number(row, f"{way}_auroc"))
-        for row in rows
-        if f"{way}_auroc" in row
-    ]
-    points = points if way == "shared" else [(0.0, 0.5), *points]
-    for at, (n, value) in enumerate(points):
+    wanted = 0.5 + 0.9 * (number(rows[-1], "auroc_way") - 0.5)
+    before, low = 0.0, 0.5
+    for row in rows:
+        n = all_labels if row["labels"] == "all" else number(row, "labels")
+        value = number(row, f"auroc_{way}") if n or way == "way" else 0.5
         if value >= wanted:
-            if at == 0:
-                return n
-            before, low = points[at - 1]
             return before + (n - before) * (wanted - low) / (value - low)
+        before, low = n, value
     return None
 
 
 def panel(name: str, rows: Sequence[dict[str, Cell]], needed: float | None) -> LearningPanel:
-    def curve(way: str) -> Curve:
-        half = np.full(len(rows), 0.5)
-        columns = [
-            np.array(
-                [number(row, column) if column in row else at for row, at in zip(rows, half, strict=True)]
-            )
-            for column in (f"{way}_auroc", f"{way}_auroc_low", f"{way}_auroc_high")
-        ]
-        return Curve(*columns)
+    def curve(who: str) -> Curve:
+        ends = (f"auroc_{who}", f"auroc_{who}_low", f"auroc_{who}_high")
+        return Curve(*(np.array([number(row, column) for row in rows]) for column in ends))
 
     counts = [number(row, "labels") for row in rows[:-1]]
     mark = None
     if needed is not None and needed <= counts[-1]:
         mark = float(np.interp(needed, counts, np.arange(len(counts)))), f"90% at {needed:.0f}"
-    return LearningPanel(
-        name, [str(row["labels"]) for row in rows], {way: curve(way) for way in ("shared", "alone")}, mark
-    )
+    labels = [str(row["labels"]) for row in rows]
+    return LearningPanel(name, labels, {"shared": curve("way"), "alone": curve("against")}, mark)
 
 
 def verdict(rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
     """How many models gain and how many lose, beyond their intervals."""
+    kinds = dict.fromkeys((row["labels"], row["way"], row["against"]) for row in rows)
     return [
         {
             "labels": labels,
-            "measure": "AUROC" if what == "gain" else "Brier score",
-            "against": "prior" if labels == 0 else "alone",
-            "better": sum(number(row, f"{what}_low") > 0 for row in some),
-            "worse": sum(number(row, f"{what}_high") < 0 for row in some),
+            "way": way,
+            "against": against,
+            "measure": measure,
+            "better": sum(number(row, f"{measure}_gain_low") > 0 for row in some),
+            "worse": sum(number(row, f"{measure}_gain_high") < 0 for row in some),
             "of": len(some),
-            "mean gain": float(np.mean([number(row, what) for row in some])),
-            "least gain": min(number(row, what) for row in some),
+            "mean_gain": float(np.mean([number(row, f"{measure}_gain") for row in some])),
+            "least_gain": min(number(row, f"{measure}_gain") for row in some),
         }
-        for labels in (0, 100, "all")
-        for some in ([row for row in rows if row["labels"] == labels],)
-        for what in ("gain", "brier_gain")
+        for labels, way, against in kinds
+        for some in ([row for row in rows if (row["labels"], row["way"]) == (labels, way)],)
+        for measure in ("auroc", "brier")
     ]
 
 
@@ -229,7 +235,7 @@ def kept(path: Path | None, task: Task, seed: int, labels: Sequence[int]) -> See
         with np.load(path) as arrays:
             keys = [name.rpartition(".") for name in arrays.files if name != "folds"]
             predicted = {(way, int(n)): arrays[f"{way}.{n}"].astype(np.float64) for way, _, n in keys}
-            if {n for way, n in predicted if way == "shared"} == set(labels):
+            if {n for way, n in predicted if way == "shared"} >= set(labels):
                 return Seed(predicted, arrays["folds"])
     made = measure_seed(task, seed, labels)
     if path is not None:
@@ -246,7 +252,7 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Cell]], list[Learn
         drawn = np.random.default_rng(args.seed).permutation(len(matrix.query_ids))[:QUICK_ROWS]
         matrix = matrix.take(np.sort(drawn))
     task = Task(matrix, Queries.without_task(matrix.prompts), args.features)
-    first = EVERY_SEED if args.quick else tuple(sorted((*EVERY_SEED, *BETWEEN)))
+    first = QUICK if args.quick else FIRST_SEED
     seeds = []
     for seed in range(args.seed, args.seed + (1 if args.quick else args.seeds)):
         path = args.keep / f"{args.features}_{seed}.npz" if args.keep and not args.quick else None
@@ -254,11 +260,13 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Cell]], list[Learn
     rows: list[dict[str, Cell]] = []
     panels = []
     for e, endpoint in enumerate(matrix.endpoints):
-        own = [row_of(task, e, n, seeds) for n in first]
+        ways = [("shared", "alone" if n else "prior") for n in first]
+        own = [row_of(task, e, n, pair, seeds) for n, pair in zip(first, ways, strict=True)]
         every = float((~np.isnan(matrix.quality[:, e])).sum()) * (FOLDS - 1) / FOLDS
-        needed = {way: labels_needed(own, way, every) for way in ("shared", "alone")}
-        rows += [row | {f"{way}_labels_for_90%": at for way, at in needed.items()} for row in own]
-        panels.append(panel(endpoint, own, needed["shared"]))
+        shared, alone = labels_needed(own, "way", every), labels_needed(own, "against", every)
+        panels.append(panel(endpoint, own, shared))
+        own.append(row_of(task, e, 0, ("shared+task", "prior+task"), seeds))
+        rows += [row | {"shared_gain90_labels": shared, "alone_gain90_labels": alone} for row in own]
     return rows, panels
 
 

@@ -36,8 +36,8 @@ class TrainedSettings:
         precision: of the prior on weights, above 0, in labels.
     """
 
-    share: float = 0.5
-    precision: float = 2.0
+    share: float = 0.8
+    precision: float = 4.0
 
     def __post_init__(self) -> None:
         """Raises DataError for values outside their range."""
