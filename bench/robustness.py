@@ -332,7 +332,7 @@ def main() -> None:
         predictors = [predictors[0]._replace(questions=60)]
     else:
         slow = FitOptions(model="blend", features="minilm", folds=0)
-        predictors.append(Predictor("blend, minilm", slow, 100, ("suffix", "paraphrase"), ("none", "core")))
+        predictors.append(Predictor("blend, minilm", slow, 60, ("suffix", "paraphrase"), ("none", "core")))
     rows = [row for predictor in predictors for row in measure(predictor, args)]
     write_results("robustness", rows, args, title="Decisions changed by words that ask nothing")
 
