@@ -1,6 +1,11 @@
 """What follows an endpoint's answer: it is given out, or held while another endpoint is asked.
 
-A policy judges the answer; here it is asked with care. An endpoint answers a request at most once, so
+    Completed --not held, or kept--> ANSWERED
+              --escalated----------> QUEUED elsewhere; the answer is held
+    Failed ----nothing is held, or a part of an answer is out, or the caller went--> FAILED
+              --an answer is held--> ANSWERED by that
+
+A policy judges the answers; here it is asked with care. An endpoint answers a request at most once, so
 there are at most E steps; a policy that raises, or chooses what it may not, lets the answer out.
 """
 
@@ -10,77 +15,108 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from pointsman.admit.answer import AnswerPolicy
+import numpy as np
+
+from pointsman.admit.answer import AnswerPolicy, Verdict
 from pointsman.decide import Decider
 from pointsman.errors import InternalError
-from pointsman.lifecycle import Entry
+from pointsman.lifecycle import Entry, Move
 from pointsman.step import Step
-from pointsman.types import UNASSIGNED, Admission, AnswerSignals, Bools, Decision, EndpointView
+from pointsman.types import UNASSIGNED, Admission, AnswerSignals, Bools, Decision, EndpointView, Outcome
 
 ANSWERED_ALREADY: Final = "it has answered already"
 
 
 class Review:
-    """Asks an answer policy over a fixed list of E endpoints.
+    """Ends what ran on an endpoint, as an answer policy says.
 
     Args:
+        policy: None lets every answer out as it comes.
         decider: says which endpoints can be asked now.
         names: of the endpoints, in column order.
     """
 
-    def __init__(self, policy: AnswerPolicy, decider: Decider, names: tuple[str, ...]) -> None:
-        self.policy = policy
-        self._decider, self._names = decider, names
+    def __init__(self, policy: AnswerPolicy | None, decider: Decider, names: tuple[str, ...]) -> None:
+        self._policy, self._decider, self._names = policy, decider, names
 
     def holds(self, entry: Entry, step: Step) -> bool:
         """Whether the answer of the run that begins now is held back."""
-        if entry.decision is None:
+        policy = self._policy
+        if policy is None or entry.decision is None:
             return False
         try:
-            return self.policy.holds(entry.request, entry.decision)
+            return policy.holds(entry.request, entry.decision)
         except Exception as error:  # noqa: BLE001 - policies may be anyone's; the loop must go on
-            step.hooks.policy_raised(self.policy.name, error)
+            step.hooks.policy_raised(policy.name, error)
             return False
 
-    def judge(
-        self, entry: Entry, signals: AnswerSignals | None, view: Sequence[EndpointView], step: Step
-    ) -> Decision | str:
-        """The decision to ask another endpoint, or why the answer is given out. Changes nothing."""
-        decision = entry.decision
-        if decision is None:
-            return "it was never predicted"
-        table = decision.predictions
-        mask, excluded = self._decider.eligible(entry.request, table, view)
-        reasons = dict(excluded)
-        for name in (*(run.endpoint for run in entry.runs), self._names[entry.endpoint]):
-            reasons[name] = ANSWERED_ALREADY
-            mask[self._names.index(name)] = False
-        try:
-            verdict = self.policy.judge(entry.request, table, entry.endpoint, signals, mask)
-            self._check(verdict.column, mask)
-        except Exception as error:  # noqa: BLE001 - as above
-            step.hooks.policy_raised(self.policy.name, error)
-            return f"policy {self.policy.name} raised {type(error).__name__}"
+    def answered(
+        self,
+        entry: Entry,
+        outcome: Outcome,
+        signals: AnswerSignals | None,
+        view: Sequence[EndpointView],
+        step: Step,
+    ) -> Decision | None:
+        """A run brought an answer: the request ends, or the decision to ask another endpoint is given back."""
+        policy, before = self._policy, entry.decision
+        if policy is None or before is None or not entry.held or entry.aborting:
+            step.end_on_endpoint(entry, Move.ANSWER, outcome)
+            return None
+        verdict, excluded = self._verdict(policy, entry, before, signals, view, step)
         if verdict.column == UNASSIGNED:
-            return verdict.reason
-        return replace(
-            decision,
+            step.end_on_endpoint(entry, Move.ANSWER, replace(outcome, reason=verdict.reason))
+            return None
+        step.hold(entry, outcome, verdict.reason)
+        entry.waits_from_s = step.now
+        entry.decision = replace(
+            before,
             at_s=step.now,
             action=Admission.RUN,
             reason=verdict.reason,
-            policy=self.policy.name,
-            excluded=reasons,
+            policy=policy.name,
+            excluded=excluded,
             score=verdict.score,
             endpoint=self._names[verdict.column],
             weights=None,
+            valuation=None,
         )
+        step.record(entry.decision)
+        return entry.decision
 
-    def column(self, decision: Decision) -> int:
-        """The column of the decision's endpoint."""
-        return UNASSIGNED if decision.endpoint is None else self._names.index(decision.endpoint)
+    def failed(self, entry: Entry, outcome: Outcome, given: bool, step: Step) -> None:
+        """A run brought none: a held answer takes its place, unless a part of another is out."""
+        if entry.runs and not (given or entry.aborting):
+            step.fall_back(entry, f"{outcome.endpoint} did not answer: {outcome.reason}", outcome)
+        else:
+            step.end_on_endpoint(entry, Move.FAIL, outcome)
 
-    def _check(self, column: int, eligible: Bools) -> None:
-        if column != UNASSIGNED and not (0 <= column < len(eligible) and eligible[column]):
-            raise InternalError(
-                f"policy {self.policy.name} chose endpoint no. {column}, which can't be asked"
-            )
+    def _verdict(
+        self,
+        policy: AnswerPolicy,
+        entry: Entry,
+        decision: Decision,
+        signals: AnswerSignals | None,
+        view: Sequence[EndpointView],
+        step: Step,
+    ) -> tuple[Verdict, dict[str, str]]:
+        """What the policy says, and why endpoints could not be asked. Changes nothing."""
+        table = decision.predictions
+        eligible, reasons = self._decider.eligible(entry.request, table, view)
+        excluded = dict(reasons)
+        for name in (*(run.endpoint for run in entry.runs), self._names[entry.endpoint]):
+            excluded[name] = ANSWERED_ALREADY
+            eligible[self._names.index(name)] = False
+        try:
+            verdict = policy.judge(entry.request, table, entry.endpoint, signals, eligible)
+            _check(policy, verdict.column, eligible)
+        except Exception as error:  # noqa: BLE001 - as above
+            step.hooks.policy_raised(policy.name, error)
+            said = f"policy {policy.name} raised {type(error).__name__}"
+            return Verdict(UNASSIGNED, said, np.full(len(eligible), np.inf)), excluded
+        return verdict, excluded
+
+
+def _check(policy: AnswerPolicy, column: int, eligible: Bools) -> None:
+    if column != UNASSIGNED and not (0 <= column < len(eligible) and eligible[column]):
+        raise InternalError(f"policy {policy.name} chose endpoint no. {column}, which can't be asked")

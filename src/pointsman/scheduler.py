@@ -14,7 +14,7 @@ costs O(what changed): a queue is touched only when something joined or left it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 from math import inf, isfinite
 from typing import Final
@@ -117,7 +117,7 @@ class Scheduler:
         self._options = options or SchedulerOptions()
         self._hooks = GuardedHooks(hooks) if hooks else Hooks()
         self.decider = Decider(endpoints, admit, assign, max_queued=self._options.max_queued)
-        self._review = Review(answers, self.decider, names) if answers else None
+        self._review = Review(answers, self.decider, names)
         self._queues = [EndpointQueue(endpoint, endpoint.max_concurrent) for endpoint in endpoints]
         self._names = names
         self._column = {name: column for column, name in enumerate(names)}
@@ -156,7 +156,9 @@ class Scheduler:
             case Completed(request_id, outcome, signals):
                 self._complete(self.ledger.entry(request_id), outcome, signals, step)
             case Failed(request_id, outcome, given):
-                self._fail(self.ledger.entry(request_id), outcome, given, step)
+                entry = self.ledger.entry(request_id)
+                self._release(entry, step)
+                self._review.failed(entry, outcome, given, step)
             case Cancelled(request_id, reason):
                 self._cancel(request_id, reason, step)
             case CapacityChanged(endpoint, max_concurrent, healthy):
@@ -166,9 +168,9 @@ class Scheduler:
             case Woke(PredictionDue(request_ids)):
                 self._bypass(request_ids, "predictions were late", step)
             case Woke(Deferred(request_id)):
-                entry = self.ledger.get(request_id)
-                if entry and entry.state is State.DEFERRED:
-                    self._look_again(entry, step)
+                deferred = self.ledger.get(request_id)
+                if deferred and deferred.state is State.DEFERRED:
+                    self._look_again(deferred, step)
 
     def _look_again(self, entry: Entry, step: Step) -> None:
         """A deferred request is due: one that was put off is predicted anew, since load and grid have changed."""
@@ -288,32 +290,16 @@ class Scheduler:
         while (entry := queue.start_next()) is not None:
             self.ledger.move(entry, Move.DISPATCH)
             entry.dispatched_s, entry.beside = step.now, queue.running - 1
-            entry.held = self._review is not None and self._review.holds(entry, step)
+            entry.held = self._review.holds(entry, step)
             step.commands.append(Dispatch(entry.request.id, queue.endpoint.name, entry.held))
             self._hooks.dispatched(entry.request, queue.endpoint.name, step.now - entry.waits_from_s)
 
     def _complete(self, entry: Entry, outcome: Outcome, signals: AnswerSignals | None, step: Step) -> None:
-        """An endpoint answered: the answer is given out, or held while another endpoint is asked."""
+        """An endpoint answered: that ends the request, or another endpoint is asked."""
         self._release(entry, step)
-        if self._review is None or not entry.held or entry.aborting:
-            step.end_on_endpoint(entry, Move.ANSWER, outcome)
-            return
-        judged = self._review.judge(entry, signals, self.view(), step)
-        if isinstance(judged, str):
-            step.end_on_endpoint(entry, Move.ANSWER, replace(outcome, reason=judged))
-            return
-        step.hold(entry, outcome, judged.reason)
-        entry.decision, entry.waits_from_s = judged, step.now
-        step.record(judged)
-        self._enqueue(entry, self._review.column(judged), judged, step, Move.ESCALATE)
-
-    def _fail(self, entry: Entry, outcome: Outcome, given: bool, step: Step) -> None:
-        """An endpoint did not answer, or was stopped: an answer that is held takes its place."""
-        self._release(entry, step)
-        if entry.runs and not (given or entry.aborting):
-            step.fall_back(entry, f"{outcome.endpoint} did not answer: {outcome.reason}", outcome)
-        else:
-            step.end_on_endpoint(entry, Move.FAIL, outcome)
+        decision = self._review.answered(entry, outcome, signals, self.view(), step)
+        if decision is not None and decision.endpoint is not None:
+            self._enqueue(entry, self._column[decision.endpoint], decision, step, Move.ESCALATE)
 
     def _release(self, entry: Entry, step: Step) -> None:
         """A running request gives its slot back."""
