@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import pointsman.data.sandbox
-from pointsman.data.sandbox import MAX_CODE_CHARS, SandboxLimits, extract_code, run_tests
+from pointsman.data.sandbox import MAX_CODE_CHARS, SandboxLimits, extract_code, run_tests, show_value
 from pointsman.errors import InternalError
 
 DOUBLE = "def f(n):\n    return 2 * n\n"
@@ -241,3 +241,21 @@ def test_the_environment_is_empty(monkeypatch):
 )
 def test_code_is_found_in_an_answer(answer, code):
     assert extract_code(answer, "f") == code
+
+
+@pytest.mark.parametrize(
+    ("code", "shown"),
+    [
+        ("def f(): return {'a': [1, 2.0]}", "{'a': [1, 2.0]}"),
+        ("def f(): return '\\U0001f642' * 5000", "'" + "\U0001f642" * 299),
+        ("def f(): return 1 / 0", None),
+        ("def f(): raise SystemExit(0)", None),
+        ("def f(): return open('/etc/passwd').read()", None),
+        ("def g(): return 1", None),
+        ("def f(:", None),
+        ("def f(): return 1" + " " * MAX_CODE_CHARS, None),
+        ("class A:\n    def __repr__(self): raise ValueError\ndef f(): return A()", None),
+    ],
+)
+def test_the_value_of_an_expression_is_shown_or_there_is_none(code: str, shown: str | None) -> None:
+    assert show_value(code, "f", "f()", limits=SandboxLimits(wall_s=60.0)) == shown

@@ -144,7 +144,7 @@ def show_value(
 ) -> str | None:
     """Run `code`, then evaluate `expression` with its names, in a child process as `run_tests` does.
 
-    Returns: the value's `repr`, to 600 characters; None where there is no value in time.
+    Returns: the value's `repr`, to 300 characters; None where there is no value in time.
     Raises: InternalError as `run_tests`.
     """
     limits = limits or SandboxLimits()

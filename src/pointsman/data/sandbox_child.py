@@ -44,8 +44,8 @@ ALLOWED_EVENTS: Final = frozenset({
 
 MAX_CUTS: Final = 50
 MAX_ERROR_CHARS: Final = 300
-MAX_VALUE_CHARS: Final = 600
-"""Escaped in the report, a character takes up to six bytes; a pipe takes 4,096 whole."""
+MAX_VALUE_CHARS: Final = 300
+"""Escaped in the report, a character takes up to 12 bytes; a pipe takes 4,096 whole."""
 
 
 def main() -> NoReturn:
