@@ -209,6 +209,20 @@ def test_weights_from_the_field_which_is_not_sent_on():
     assert json.loads(request.payload) == chat(seed=1)
 
 
+@pytest.mark.parametrize(
+    ("fields", "headers", "task"),
+    [
+        ({}, {}, ""),
+        ({"metadata": {"pointsman_task": "law"}}, {}, "law"),
+        ({"metadata": {"pointsman_task": "law"}, "pointsman": {"task": "virology"}}, {}, "virology"),
+        ({"pointsman": {"task": "virology"}}, {"x-pointsman-task": "logic"}, "logic"),
+        ({"pointsman": {"task": "x" * 1000}}, {}, "x" * 128),
+    ],
+)
+def test_a_task_is_a_hint_for_predictors(fields, headers, task):
+    assert parse(chat(**fields), headers).prompt.task == task
+
+
 def test_weights_from_metadata_and_the_header_wins():
     body = chat(metadata={"pointsman_weights": "energy=1", "pointsman_tenant": "lab"})
     assert parse(body).weights == Weights(energy=1.0)
@@ -303,6 +317,7 @@ header_names = st.sampled_from(
         b"x-request-id",
         b"x-pointsman-weights",
         b"x-pointsman-tenant",
+        b"x-pointsman-task",
         b"x-pointsman-privacy",
         b"x-llm-d-slo-ttft-ms",
         b"x-session-id",

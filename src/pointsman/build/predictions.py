@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, cast
@@ -10,7 +11,7 @@ from pointsman.build.plugins import plugin
 from pointsman.build.source import endpoints_of, shipped
 from pointsman.clock import Clock
 from pointsman.config import Config
-from pointsman.errors import ConfigError
+from pointsman.errors import ConfigError, DataError
 from pointsman.live.grid import GridPredictor
 from pointsman.meters.carbon import GridIntensity
 from pointsman.predict.artifact import FitArtifact
@@ -19,6 +20,7 @@ from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.learned import LearnedPredictor
 from pointsman.predict.model_profile import QualityPrior, default_profile
 from pointsman.predict.quality.learned_model import LearnedModel
+from pointsman.types import Endpoint
 
 SHIPPED_FIT: Final = "fleet_fit.json"
 
@@ -69,7 +71,7 @@ def predictor_of(config: Config, clock: Clock) -> tuple[ProfilePredictor, Predic
         case inner.name:
             asked: Predictor = inner
         case LearnedPredictor.name:
-            asked = LearnedPredictor(endpoints, inner, quality_model_of(config))
+            asked = _learned(config, endpoints, inner)
         case name:
             return inner, cast(Predictor, plugin("predict", name)(config, endpoints))
     grid = config.energy.grid_gco2e_per_kwh
@@ -84,11 +86,15 @@ def predictor_of(config: Config, clock: Clock) -> tuple[ProfilePredictor, Predic
     return inner, GridPredictor(asked, inner, intensity, clock)
 
 
-def quality_model_of(config: Config) -> LearnedModel:
-    """The artifact of the learned predictor. Raises: ConfigError where none is named, DataError, MissingError."""
+def _learned(config: Config, endpoints: Sequence[Endpoint], profiles: ProfilePredictor) -> LearnedPredictor:
     artifact = config.predictor.artifact
     if artifact is None:
         raise ConfigError(
             f"{config.file} names no artifact", remedy="Set predictor: {name: learned, artifact: FOLDER}"
         )
-    return LearnedModel.read(artifact)
+    try:
+        return LearnedPredictor(endpoints, profiles, LearnedModel.read(artifact))
+    except DataError as error:
+        raise ConfigError(
+            f"{config.file}: pointsman.predictor.artifact: {error.message}", remedy=error.remedy
+        ) from error

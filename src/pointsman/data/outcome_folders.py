@@ -25,10 +25,18 @@ def read_outcomes(folders: Sequence[Path]) -> OutcomeMatrix:
     Prompts are read as predictors read them (`core_text`). Lengths are in the model's own tokens; where a
     folder has none, in those of cl100k, if it has them.
 
+    Queries without any outcome are left out.
+
     Raises: DataError for a folder without its files, a missing column, values out of range, an id of two
         texts, or an outcome told in two ways; MissingError without pyarrow.
     """
-    return joined([_read(folder) for folder in folders])
+    whole = joined([_read(folder) for folder in folders])
+    asked = ~(np.isnan(whole.quality) & np.isnan(whole.output_tokens)).all(axis=1)
+    if not asked.any():
+        raise DataError(
+            f"no query of {', '.join(map(str, folders))} has an outcome", remedy="Collect some first"
+        )
+    return whole if asked.all() else whole.take(np.flatnonzero(asked))
 
 
 def joined(parts: Sequence[OutcomeMatrix]) -> OutcomeMatrix:

@@ -35,6 +35,7 @@ class Own(msgspec.Struct, forbid_unknown_fields=True):
 
     weights: dict[str, float] | None = None
     tenant: str | None = None
+    task: str | None = None
     privacy: list[str] | None = None
     allow_skip: bool | None = None
 

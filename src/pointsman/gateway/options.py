@@ -4,6 +4,7 @@ The nearer one wins: a header over the field, the field over `metadata`.
 
     x-pointsman-weights: accuracy=0.7,energy=0.2,time=0.1     pointsman.weights   pointsman_weights
     x-pointsman-tenant: NAME                                  pointsman.tenant    pointsman_tenant
+    x-pointsman-task: SUBJECT                                 pointsman.task      pointsman_task
     x-pointsman-privacy: TAG,TAG                              pointsman.privacy
     x-pointsman-allow-skip: true | false                      pointsman.allow_skip   pointsman_allow_skip
     x-session-id: ID
@@ -83,6 +84,16 @@ def tenant_of(
             param="tenant",
         )
     return named
+
+
+def task_of(own: Own | None, metadata: Mapping[str, str] | None, headers: Mapping[bytes, bytes]) -> str:
+    """What the request is said to be about, cut to a sane length; "" if nothing is said.
+
+    A word that no predictor knows does no harm: it counts as not said.
+    """
+    header = headers.get(b"x-pointsman-task", b"").decode("latin-1")
+    named = header or (own and own.task) or (metadata and metadata.get("pointsman_task")) or ""
+    return named[:MAX_ID_CHARS]
 
 
 def privacy_of(own: Own | None, headers: Mapping[bytes, bytes]) -> frozenset[str]:

@@ -13,6 +13,7 @@ from pointsman.gateway.options import (
     privacy_of,
     session_of,
     slo_of,
+    task_of,
     tenant_of,
     weights_of,
 )
@@ -73,10 +74,11 @@ def parse_request(
     body = read_body(data, api)
     prompt, needs = _chat(body) if isinstance(body, ChatBody) else _completion(body)
     own = body.pointsman
+    task = task_of(own, body.metadata, headers)
     model, router = edge.read_model(body.model)
     return Request(
         id=request_id,
-        prompt=prompt,
+        prompt=replace(prompt, task=task) if task else prompt,
         max_tokens=_max_tokens(body),
         model=model,
         api=api,

@@ -67,7 +67,7 @@ class LearnedPredictor:
     def predict(self, requests: Sequence[Request], running: Sequence[int]) -> CostTable:
         """For R requests and E endpoints; see `Predictor`."""
         texts = [core_text(request.prompt.text) for request in requests]
-        made = self.model.forecast(Queries.without_task(texts))
+        made = self.model.forecast(Queries(texts, [request.prompt.task for request in requests]))
         return self.profiles.predict(requests, running, self._of_endpoints(made))
 
     def prior_row(self) -> CostTable:

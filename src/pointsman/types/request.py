@@ -48,6 +48,7 @@ class Prompt:
         history_turns: messages before the last user turn, without the system prompt.
         history_bytes: their UTF-8 length.
         total_bytes: UTF-8 length of everything that is sent, this turn included.
+        task: what the caller says it is about, such as a subject; "" if that was not said.
     """
 
     text: str
@@ -55,6 +56,7 @@ class Prompt:
     history_turns: int = 0
     history_bytes: int = 0
     total_bytes: int = 0
+    task: str = ""
 
 
 @dataclass(frozen=True, slots=True)
