@@ -119,7 +119,9 @@ async def test_a_real_server_s_log_probabilities_judge_the_options(
         pointsman, "mine.csv", "--samples", "2", "--concurrency", "2", "--max-tokens", "4"
     )
     assert result.exit_code == 0, result.output
-    rows = read_outcome_rows(here / "got/samples.parquet").rows
+    rows, metadata = (table := read_outcome_rows(here / "got/samples.parquet")).rows, table.metadata
     assert len(rows) == 4
+    assert list(metadata["meters"]) == ["tiny"]
+    assert (metadata["seed"], metadata["set"]) == (0, "mine.csv")
     assert all(row.mean_logprob is not None and row.mean_logprob <= 0 for row in rows)
     assert all(row.energy_j is not None and row.latency_s for row in rows)

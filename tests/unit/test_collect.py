@@ -95,6 +95,27 @@ async def test_a_stopped_run_goes_on_and_asks_failed_questions_again(tmp_path: P
     assert [row.query_id for row in rows] == [f"q{number}" for number in range(8)]
 
 
+async def test_another_endpoint_and_more_samples_join_the_same_journal(tmp_path: Path) -> None:
+    await collect(Scripted(), tmp_path / "j", MANY[:3])
+    seen: list[str] = []
+    await collect_answers(
+        [Target("f", Scripted())],
+        MANY[:2],
+        tmp_path / "j",
+        VirtualClock(),
+        CollectOptions(samples=2),
+        IDENTITY,
+        lambda record: seen.append(record["model"]),
+    )
+    assert seen == ["f"] * 4
+    rows = judge_records(read_records(tmp_path / "j")[1], MANY, None)
+    assert [(row.query_id, row.model, row.sample) for row in rows if row.query_id == "q0"] == [
+        ("q0", "e", 0),
+        ("q0", "f", 0),
+        ("q0", "f", 1),
+    ]
+
+
 async def test_a_dying_endpoint_stops_the_run_and_keeps_what_came(tmp_path: Path) -> None:
     dead = Scripted(cut=tuple(f"q{number}#0" for number in range(5, 30)))
     with pytest.raises(EngineError, match=r"e failed 8 times in a row.*the connection closed.*goes on"):

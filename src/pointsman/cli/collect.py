@@ -110,6 +110,7 @@ def collect(
     pyarrow()  # before anything is asked
     judge_text = scorer_named(scorer) if scorer else None
     asked = questions_of(questions, named_set, data, per_task, limit, seed)
+    met: dict[str, str] = {}
     if not partial:
         identity = {
             "set": named_set or (questions.name if questions else None),
@@ -120,8 +121,8 @@ def collect(
         options = CollectOptions(samples, concurrency, Sampling(temperature, seed, max_tokens))
         with ExitStack() as stack:
             running = stack.enter_context(fleet_of(made)).endpoints() if made.fleet.models else ()
-            asyncio.run(_collect(made, running, asked, out, options, identity))
-    rows = _judged(out, asked, scorer, judge_text)
+            met = asyncio.run(_collect(made, running, asked, out, options, identity))
+    rows = _judged(out, asked, judge_text, {"scorer": scorer, "meters": met})
     print_summary(rows, len(asked), samples)
     typer.echo(f"written: {out}; next: pointsman train --outcomes {out}")
 
@@ -133,9 +134,11 @@ async def _collect(
     out: Path,
     options: CollectOptions,
     identity: Mapping[str, Any],
-) -> None:
+) -> dict[str, str]:
+    """Ask; gives each endpoint's meter in words."""
     engines, meters = engines_of(config, running), meters_of(config, running)
     targets = [Target(name, engine, meters.get(name)) for name, engine in engines.items()]
+    met = {target.name: target.meter.description for target in targets if target.meter}
     done: Counter[str] = Counter()
     try:
         with Progress(*COLUMNS, console=Console(stderr=True)) as progress:
@@ -156,10 +159,11 @@ async def _collect(
             await engine.close()
         for meter in set(meters.values()):
             meter.close()
+    return met
 
 
 def _judged(
-    out: Path, questions: Sequence[SetQuestion], scorer: str | None, judge_text: Scorer | None
+    out: Path, questions: Sequence[SetQuestion], judge_text: Scorer | None, notes: Mapping[str, Any]
 ) -> list[OutcomeRow]:
     """Judge what the journal holds and write it. Raises: EngineError where nothing was answered."""
     head, records = read_records(out / JOURNAL)
@@ -179,7 +183,7 @@ def _judged(
     metadata = {
         "command": "pointsman collect",
         "machine": this,
-        "scorer": scorer,
+        **notes,
         "began_unix_s": head["origin_unix_s"],
         **head["run"],
     }

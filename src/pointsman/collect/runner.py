@@ -70,14 +70,23 @@ async def collect_answers(
 ) -> None:
     """Ask what the journal does not hold yet; failed requests are asked again.
 
+    `on_record` is called with each new record, and first with those that the journal holds of these
+    endpoints, questions and samples.
+
     Raises: DataError if the journal is another run's or its questions have changed; EngineError if an
     endpoint fails `MAX_FAILURES_IN_A_ROW` times.
     """
     shares = {target.name: EnergyShare[str](target.meter) for target in targets if target.meter}
     with open_records(journal_path, identity, clock.wall()) as journal:
         done = _done(journal_path, journal.records, questions)
+        wanted = {
+            (t.name, q.id, sample)
+            for t, sample, block in _blocks(targets, questions, options.samples)
+            for q in block
+        }
         for record in journal.records:
-            on_record(record)
+            if (record["model"], record["query_id"], record["sample"]) in wanted:
+                on_record(record)
         for target, sample, block in _blocks(targets, questions, options.samples):
             todo = [question for question in block if (target.name, question.id, sample) not in done]
             failures = 0
