@@ -212,7 +212,7 @@ speed: 1
         (
             "costs: {classes: {gold: {c_miss: 2}}}",
             4,
-            "costs.classes names 'gold', which is no service class. Add it",
+            "costs.classes.gold: no service class. Add it to `service_classes:`; there are batch, default",
         ),
         ("order: {name: fcsf}", 4, "the order 'fcsf' is not known. Did you mean 'fcfs'?"),
         ("server: {max_body_bytes: 10MB}", 4, "'10MB' is not a whole number"),

@@ -264,11 +264,12 @@ def check_settings(settings: Settings, node: Node) -> Iterable[Problem]:
             "Add `energy: {grid_gco2e_per_kwh: ..., grid_source: ...}`, or set the weight to 0",
         )
     known = {BATCH, *(slo.service_class for slo in settings.service_classes)}
+    costs = (node.entries or {}).get("costs")
+    classes = ((costs and costs.entries) or {}).get("classes", node)
     for own in settings.costs.classes:
         if own.name not in known:
-            yield node.problem(
-                f"costs.classes names {own.name!r}, which is no service class",
-                f"Add it to `service_classes:`; there are {listed(known)}",
+            yield classes.key_problem(
+                own.name, "no service class", f"Add it to `service_classes:`; there are {listed(known)}"
             )
 
 

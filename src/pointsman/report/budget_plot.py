@@ -38,8 +38,8 @@ def plot_budget(found: Curve, point: OperatingPoint, about: str, *, unit: str = 
         label=point.model_name,
     )  # fmt: skip
     axes.annotate(
-        f"{point.quality.value:.1%} right", (spending.value, point.quality.value), xytext=(10, -14),
-        textcoords="offset points", fontsize=9, color=INK,
+        f"{point.quality.value:.1%} right", (spending.value, point.quality.value), xytext=(-10, 8),
+        textcoords="offset points", ha="right", fontsize=9, color=INK,
     )  # fmt: skip
     axes.set(
         xlabel=f"mean {unit} of a query" if unit else "share of queries that run",
