@@ -1,7 +1,7 @@
 """Are predicted probabilities met as often as they say, and do prediction sets hold the truth?
 
-Each model of each set is predicted out of fold (grouped by prompt text) and calibrated on the other
-folds, once a seed. Of all predictions of a seed together:
+Each model of each set is predicted out of fold (grouped by prompt text) by `predictor` and calibrated on
+the other folds, once a seed. Of all predictions of a seed together:
 
     error       expected calibration error in ten equal-mass bins; the mean and the worst of the seeds
     by_chance   what perfectly calibrated predictions would show at this sample size, and its 95% quantile
@@ -33,13 +33,20 @@ from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.conformal import ConformalSets
 from pointsman.predict.quality.fit import FitOptions, fit_quality
-from pointsman.predict.quality.kinds import FEATURES, MODELS
+from pointsman.predict.quality.kinds import FEATURES
 from pointsman.report.bench import Cell, bench_parser, shared_data, write_results
 from pointsman.report.certainty_plots import Reliability, plot_reliability
 from pointsman.report.figure import save
 from pointsman.types import Bools, Floats
 
-SETS = ("mmlu", "mmlu_pro", "llmrouter9")
+RUNS = (
+    ("mmlu", "trained", 5),
+    ("mmlu", "blend", 1),
+    ("mmlu_pro", "trained", 1),
+    ("llmrouter9", "trained", 1),
+)
+"""Set, predictor, seeds."""
+PLOTTED = ("mmlu", "blend")
 PLOT = Path("docs") / "reliability.png"
 LEVEL = 0.9
 QUICK_ROWS = 2_500
@@ -64,11 +71,9 @@ def zero_or_one(matrix: OutcomeMatrix) -> OutcomeMatrix:
     return matrix.take(np.flatnonzero(~np.isin(tasks, np.unique(tasks[graded]))))
 
 
-def predict(
-    matrix: OutcomeMatrix, queries: Queries, options: FitOptions, seeds: int, *, tell: str
-) -> Iterator[Seed]:
+def predict(matrix: OutcomeMatrix, queries: Queries, options: FitOptions, seeds: int) -> Iterator[Seed]:
     for seed in range(options.seed, options.seed + seeds):
-        print(f"{tell}: seed {seed}", flush=True)
+        print(f"{options.model}, {len(matrix.endpoints)} models: seed {seed}", flush=True)
         fitted = fit_quality(matrix, replace(options, seed=seed), queries)
         assert fitted.held_out is not None
         assert fitted.folds is not None
@@ -147,43 +152,46 @@ def total(name: str, rows: list[dict[str, Cell]]) -> dict[str, Cell]:
     return made
 
 
-def measure(
-    name: str, folder: Path, args: argparse.Namespace, seeds: int
-) -> tuple[list[dict[str, Cell]], list[Reliability]]:
-    matrix = zero_or_one(shared_outcomes(folder, lengths="output_tokens"))
+def matrix_of(name: str, args: argparse.Namespace) -> OutcomeMatrix:
+    """Without lengths: nothing here reads them."""
+    matrix = zero_or_one(shared_outcomes(shared_data() / "outcomes" / name))
     if args.quick:
         drawn = np.random.default_rng(args.seed).permutation(len(matrix.query_ids))[:QUICK_ROWS]
         matrix = matrix.take(np.sort(drawn))
-    matrix = replace(matrix, output_tokens=np.full_like(matrix.quality, np.nan))
-    options = FitOptions(model=args.model, features=args.features, seed=args.seed)
-    queries = Queries(matrix.prompts, matrix.tasks)
-    made = list(predict(matrix, queries, options, seeds, tell=name))
-    rows = [row_of(name, matrix, column, made) for column in range(len(matrix.endpoints))]
+    return replace(matrix, output_tokens=np.full_like(matrix.quality, np.nan))
+
+
+def panels_of(matrix: OutcomeMatrix, seed: Seed) -> list[Reliability]:
     panels = []
     for column, endpoint in enumerate(matrix.endpoints):
         known = ~np.isnan(matrix.quality[:, column])
-        predicted = made[0].predicted[known, column]
+        predicted = seed.predicted[known, column]
         floor = calibration_error_floor(predicted, np.random.default_rng(column), draws=200)
         panels.append(Reliability(endpoint, matrix.quality[known, column], predicted, floor))
-    return [*rows, total(name, rows)], panels
+    return panels
+
+
+def measure(args: argparse.Namespace) -> list[dict[str, Cell]]:
+    rows: list[dict[str, Cell]] = []
+    for name, predictor, seeds in RUNS[:1] if args.quick else RUNS:
+        matrix = matrix_of(name, args)
+        options = FitOptions(model=predictor, features=args.features, seed=args.seed)
+        queries = Queries(matrix.prompts, matrix.tasks)
+        made = list(predict(matrix, queries, options, 1 if args.quick else seeds))
+        own = [row_of(name, matrix, column, made) for column in range(len(matrix.endpoints))]
+        origin: dict[str, Cell] = {"predictor": predictor, "seeds": len(made)}
+        rows += [origin | row for row in (*own, total(name, own))]
+        if (name, predictor) == PLOTTED and not args.quick:
+            about = f"outcomes/{name}, grouped 5-fold predictions of `{predictor}`, seed {args.seed}."
+            save(plot_reliability(panels_of(matrix, made[0]), about), PLOT, ["png"])
+    return rows
 
 
 def main() -> None:
     parser = bench_parser(__doc__ or "")
-    parser.add_argument("--model", choices=MODELS, default="blend", help="default blend")
     parser.add_argument("--features", choices=FEATURES, default="hot", help="default hot")
-    parser.add_argument("--seeds", type=int, default=5, help="default 5")
-    parser.add_argument("--sets", nargs="+", choices=SETS, default=SETS, help="default all")
     args = parser.parse_args()
-    rows: list[dict[str, Cell]] = []
-    for name in args.sets[:1] if args.quick else args.sets:
-        folder = shared_data() / "outcomes" / name
-        made, panels = measure(name, folder, args, 1 if args.quick else args.seeds)
-        rows += made
-        if name == SETS[0] and not args.quick:
-            about = f"outcomes/{name}, grouped 5-fold predictions of `{args.model}`, seed {args.seed}."
-            save(plot_reliability(panels, about), PLOT, ["png"])
-    write_results("calibration", rows, args, title="Calibration and conformal sets, out of fold")
+    write_results("calibration", measure(args), args, title="Calibration and conformal sets, out of fold")
 
 
 if __name__ == "__main__":
