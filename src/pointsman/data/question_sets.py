@@ -17,7 +17,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from pointsman.data.answers import AnswerSpec, NumberAnswer, OptionAnswer, PythonAnswer
 from pointsman.data.parquet import read_rows
@@ -90,13 +91,12 @@ def load_set(name: str, data: Path) -> tuple[SetQuestion, ...]:
     """
     if name not in SETS:
         raise BadRequest(f"there is no question set {name!r}", remedy=f"Choose from {', '.join(SETS)}")
-    folder, tasks, make = SETS[name]
-    path = data / "outcomes" / folder / "queries.parquet"
+    source = SETS[name]
+    path = data / "outcomes" / source.folder / "queries.parquet"
     if not path.exists():
         raise DataError(f"{path} does not exist", remedy="Give the folder that holds `outcomes` as --data")
-    rows = [row for row in read_rows(path) if not tasks or row.get("task") in tasks]
-    made = (make(row) for row in rows)
-    questions = tuple(question for question in made if question is not None)
+    rows = [row for row in read_rows(path) if not source.tasks or row.get("task") in source.tasks]
+    questions = tuple(question for row in rows if (question := source.question(row)) is not None)
     if not questions:
         raise DataError(f"{path} holds no question of the set {name}")
     return questions
@@ -153,9 +153,18 @@ def _names_used(tests: Sequence[str]) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name) and not hasattr(builtins, node.id)}
 
 
-SETS: Final[Mapping[str, tuple[str, tuple[str, ...], Callable[[Mapping[str, Any]], SetQuestion | None]]]] = {
-    "mmlu": ("mmlu", (), _mmlu),
-    "gsm8k": ("gsm8k", ("test",), _gsm8k),
-    "mbpp": ("llmrouter9", ("mbpp",), _mbpp),
-}
-"""Folder, the tasks of it that belong to the set (none: all), and how a row becomes a question."""
+class _Source(NamedTuple):
+    """Where a set lies: folder, the tasks of it that belong to the set (none: all), a row as a question."""
+
+    folder: str
+    tasks: tuple[str, ...]
+    question: Callable[[Mapping[str, Any]], SetQuestion | None]
+
+
+SETS: Final[Mapping[str, _Source]] = MappingProxyType(
+    {
+        "mmlu": _Source("mmlu", (), _mmlu),
+        "gsm8k": _Source("gsm8k", ("test",), _gsm8k),
+        "mbpp": _Source("llmrouter9", ("mbpp",), _mbpp),
+    }
+)
