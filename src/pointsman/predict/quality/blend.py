@@ -31,7 +31,7 @@ from pointsman.predict.quality.trained import TrainedQuality
 from pointsman.types import Estimate, Floats
 
 _FOLDS: Final = 5
-_ENOUGH: Final = 4000
+_ENOUGH: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class BlendQuality:
     ) -> Self:
         """Fit members and weights; arguments as of `TrainedQuality.fit`.
 
-        Cost: up to six fits of the members, three for 10,000 queries and more.
+        Cost: up to six fits of the members, two for 10,000 queries and more.
         """
         texts = queries or Queries(outcomes.prompts, outcomes.tasks)
         texts.hot(hot)  # once, before parts are taken of it

@@ -46,7 +46,7 @@ class Neighbours:
     @classmethod
     def build(cls, encoded: Encoding, seed: int, *, index_rows: int = INDEX_ROWS) -> Self:
         """From encodings in the order of the data; the seed draws the first centres."""
-        rows = unit_rows(encoded).astype(np.float16).astype(np.float32)  # as they are stored
+        rows = _column_wise(unit_rows(encoded).astype(np.float16))  # as they are stored
         if len(rows) <= index_rows:
             none = np.empty((0, rows.shape[1]), np.float32)
             return cls(rows, np.arange(len(rows)), none, np.zeros(1, np.int64))
@@ -54,7 +54,7 @@ class Neighbours:
         cell = _nearest(rows, centres)
         number = np.argsort(cell, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=len(centres)))])
-        return cls(rows[number], number, centres, starts)
+        return cls(np.asfortranarray(rows[number]), number, centres, starts)
 
     def similarity(self, encoded: Encoding) -> Encoding:
         """Cosine of R texts with the N rows in the order of the data, shape (R, N); `FARTHEST` if not compared."""
@@ -81,8 +81,7 @@ class Neighbours:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
         """What `to_arrays` gave."""
-        rows = arrays["rows"].astype(np.float32)
-        return cls(rows, arrays["number"], arrays["centres"], arrays["starts"])
+        return cls(_column_wise(arrays["rows"]), arrays["number"], arrays["centres"], arrays["starts"])
 
 
 def nearest(similarity: Encoding, known: Bools, k: int) -> tuple[NDArray[np.int64], Encoding]:
@@ -96,15 +95,16 @@ def nearest(similarity: Encoding, known: Bools, k: int) -> tuple[NDArray[np.int6
     Returns: their numbers and similarities, shape (R, min(k, known)), the most similar first.
     """
     among = np.flatnonzero(known)
-    some = similarity[:, among]
+    some = similarity if len(among) == len(known) else similarity[:, among]
     k = min(k, len(among))
-    key = (some * _UNIT).astype(np.int64) * len(among) + np.arange(len(among))[::-1]
-    top = (
-        np.argpartition(-key, k - 1, axis=1)[:, :k]
-        if k < len(among)
-        else np.tile(np.arange(k), (len(some), 1))
-    )
-    top = np.take_along_axis(top, np.argsort(-np.take_along_axis(key, top, 1), axis=1), 1)
+    last = np.partition(some, len(among) - k, axis=1)[:, len(among) - k, None]
+    chosen, tied = some > last, some == last
+    room = k - chosen.sum(axis=1)
+    for row in np.flatnonzero(tied.sum(axis=1) > room):
+        tied[row, np.flatnonzero(tied[row])[room[row] :]] = False
+    top = np.nonzero(chosen | tied)[1].reshape(len(some), k)
+    by_similarity = np.argsort(-np.take_along_axis(some, top, 1), axis=1, kind="stable")
+    top = np.take_along_axis(top, by_similarity, 1)
     return among[top], np.take_along_axis(some, top, 1)
 
 
@@ -112,6 +112,11 @@ def unit_rows(encoded: Encoding) -> Encoding:
     """Rows scaled to length 1; a row of zeros stays."""
     length = np.linalg.norm(encoded, axis=1, keepdims=True)
     return np.asarray(encoded / np.where(length > 0, length, 1), dtype=np.float32)
+
+
+def _column_wise(rows: NDArray[np.float16]) -> Encoding:
+    """As float32, laid out so that all rows are multiplied at once in memory order."""
+    return np.asfortranarray(rows, dtype=np.float32)
 
 
 def _centres(rows: Encoding, rng: np.random.Generator) -> Encoding:
