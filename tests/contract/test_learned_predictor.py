@@ -112,6 +112,13 @@ def test_a_bypass_has_the_profiles_prior() -> None:
     assert fault_of(row, predictor.endpoints, 1) is None
 
 
+@pytest.mark.parametrize(
+    ("kind", "slow"), [("prior", False), ("trained", False), ("knn", True), ("blend", True)]
+)
+def test_what_takes_milliseconds_says_so(kind: str, *, slow: bool) -> None:
+    assert is_slow(made(kind)) is slow
+
+
 def test_a_model_of_other_endpoints_is_refused() -> None:
     strangers = (Endpoint("x", "y"), Endpoint("z", "z"))
     with pytest.raises(DataError, match=r"knows large, small, gone, and none of the endpoints x, z"):
@@ -125,7 +132,7 @@ def test_the_grid_goes_on_top() -> None:
     request = asked(capital_question(9_006))
     dirty = predictor.predict([request], IDLE).carbon_g.value
     np.testing.assert_allclose(on_grid.predict([request], IDLE).carbon_g.value, dirty * 100 / 250)
-    assert (on_grid.name, is_slow(on_grid)) == ("learned", False)
+    assert (on_grid.name, is_slow(on_grid)) == ("learned", True)
     assert quality_sources(on_grid) == quality_sources(predictor)
 
 

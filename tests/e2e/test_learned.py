@@ -54,14 +54,15 @@ async def gateway(folder: Path, small: Upstream, large: Upstream) -> AsyncIterat
         bound.close()
 
 
-@pytest.fixture(params=["hot", "minilm"])
+@pytest.fixture(params=["trained hot", "knn hot", "knn minilm"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Holds an artifact that knows: both endpoints are good at capitals and bad at proofs."""
-    if request.param == "minilm":
+    kind, features = request.param.split()
+    if features == "minilm":
         pytest.importorskip("onnxruntime", reason="the extra `embed` is not installed")
     matrix = made_outcomes(np.random.default_rng(1), 120, ("elsewhere", "small", "large"))
-    model = fit_quality(matrix, FitOptions("knn", request.param, folds=2)).model
-    assert model.slow == (request.param == "minilm")
+    model = fit_quality(matrix, FitOptions(kind, features, folds=2)).model
+    assert model.slow == (kind == "knn")
     model.write(tmp_path / "quality")
     return tmp_path
 

