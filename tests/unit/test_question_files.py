@@ -135,6 +135,24 @@ def test_an_unknown_or_missing_set_says_what_there_is(tmp_path: Path) -> None:
         load_set("mmlu", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"query_id": ["a"], "task": ["t"], "prompt": ["p"]}, "has no column answer"),
+        ({"query_id": ["a"], "task": ["t"], "prompt": [" "], "answer": ["A"]}, "row 0: prompt is empty"),
+        (
+            {"query_id": ["a", "a"], "task": ["t"] * 2, "prompt": ["p"] * 2, "answer": ["A"] * 2},
+            "row 1: the id 'a' is there twice",
+        ),
+    ],
+)
+def test_a_set_that_is_not_as_its_schema_says_is_refused(
+    tmp_path: Path, columns: dict[str, list[str]], said: str
+) -> None:
+    with pytest.raises(DataError, match=said):
+        load_set("mmlu", shared(tmp_path, "mmlu", **columns))
+
+
 @pytest.mark.data
 def test_the_shared_sets_load_whole(shared_data: Path) -> None:
     assert {name: len(load_set(name, shared_data)) for name in ("mmlu", "gsm8k", "mbpp")} == {

@@ -95,11 +95,32 @@ def load_set(name: str, data: Path) -> tuple[SetQuestion, ...]:
     path = data / "outcomes" / source.folder / "queries.parquet"
     if not path.exists():
         raise DataError(f"{path} does not exist", remedy="Give the folder that holds `outcomes` as --data")
-    rows = [row for row in read_rows(path) if not source.tasks or row.get("task") in source.tasks]
+    rows = [row for row in _rows(path, source.truth) if not source.tasks or row["task"] in source.tasks]
     questions = tuple(question for row in rows if (question := source.question(row)) is not None)
     if not questions:
         raise DataError(f"{path} holds no question of the set {name}")
     return questions
+
+
+def _rows(path: Path, truth: str) -> list[dict[str, Any]]:
+    """Rows that have an id of their own, a task, a text, and the truth in the column of that name."""
+    rows = read_rows(path)
+    seen: set[str] = set()
+    for number, row in enumerate(rows):
+        for name in ("query_id", "task", "prompt", truth):
+            if name not in row:
+                raise DataError(f"{path} has no column {name}", remedy="Give the folder of the outcome sets")
+        for name in ("query_id", "prompt"):
+            if not str(row[name] or "").strip():
+                raise DataError(
+                    f"{path}, row {number}: {name} is empty", remedy="Fill it in, or remove the row"
+                )
+        if row["query_id"] in seen:
+            raise DataError(
+                f"{path}, row {number}: the id {row['query_id']!r} is there twice", remedy="Remove one"
+            )
+        seen.add(row["query_id"])
+    return rows
 
 
 def _mmlu(row: Mapping[str, Any]) -> SetQuestion:
@@ -154,17 +175,21 @@ def _names_used(tests: Sequence[str]) -> set[str]:
 
 
 class _Source(NamedTuple):
-    """Where a set lies: folder, the tasks of it that belong to the set (none: all), a row as a question."""
+    """Where a set lies, and how a row becomes a question.
+
+    `tasks`: those of the folder that belong to the set, none for all. `truth`: the column of what is right.
+    """
 
     folder: str
     tasks: tuple[str, ...]
+    truth: str
     question: Callable[[Mapping[str, Any]], SetQuestion | None]
 
 
 SETS: Final[Mapping[str, _Source]] = MappingProxyType(
     {
-        "mmlu": _Source("mmlu", (), _mmlu),
-        "gsm8k": _Source("gsm8k", ("test",), _gsm8k),
-        "mbpp": _Source("llmrouter9", ("mbpp",), _mbpp),
+        "mmlu": _Source("mmlu", (), "answer", _mmlu),
+        "gsm8k": _Source("gsm8k", ("test",), "answer", _gsm8k),
+        "mbpp": _Source("llmrouter9", ("mbpp",), "choices_json", _mbpp),
     }
 )
