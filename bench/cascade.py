@@ -22,8 +22,9 @@ best model alone (the best in hindsight), with its 95% interval over questions a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -34,11 +35,13 @@ from pointsman.admit.cascade import escalation_costs
 from pointsman.data.answer_table import AnswerTable
 from pointsman.data.outcomes import read_outcome_rows
 from pointsman.errors import DataError
+from pointsman.metrics.cascades import Ask, Played, play_cascade, play_choice
 from pointsman.metrics.intervals import mean_of, paired_interval
 from pointsman.metrics.run_or_skip import SKIP, Stakes, decide
 from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.judge import AnswerJudge
 from pointsman.predict.logistic import Logistic
+from pointsman.predict.quality.odds import sigmoid
 from pointsman.report.bench import Cell, bench_parser, write_results
 from pointsman.report.cascade_plot import Line, Point, plot_cascade
 from pointsman.report.figure import save
@@ -49,6 +52,7 @@ SETS = ("gsm8k", "mbpp")
 PLOT = Path("docs") / "cascade.png"
 SHARE, FOLDS, SEEDS = 0.2, 5, 5
 ANSWER, MAY_SKIP = "must answer", "may skip"
+PAID = ("measured time", "modelled energy")
 HIDDEN: Mapping[str, tuple[str, ...]] = {
     "logprob": ("agreement",),
     "agreement": ("chosen_logprob", "mean_logprob", "min_logprob"),
@@ -56,7 +60,10 @@ HIDDEN: Mapping[str, tuple[str, ...]] = {
 }
 """Signs that a judge of this name does not see."""
 
-THRESHOLDS = np.concatenate([[0.0], np.linspace(0.02, 0.98, 25), [1.01]])
+THRESHOLDS = np.concatenate([[0.0], sigmoid(np.linspace(-5.0, 5.0, 41)), [1.01]])
+
+Ways = defaultdict[str, list[Played]]
+"""What came of each way of deciding, one a seed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,42 +87,26 @@ class Problem:
         return len(self.sets)
 
 
-@dataclass(slots=True)
-class Played:
-    """What came of one way of deciding, one array of shape (N,) a seed."""
-
-    cost: list[Floats] = field(default_factory=list)
-    right: list[Floats] = field(default_factory=list)
-    run: list[Floats] = field(default_factory=list)
-    escalated: list[Floats] = field(default_factory=list)
-    skipped: list[Floats] = field(default_factory=list)
-
-    def add(self, problem: Problem, run: Floats, right: Floats, escalated: Floats, skipped: Floats) -> None:
-        """One seed; c_wrong = c_miss = 1."""
-        missed = problem.table.right.max(axis=1)
-        self.cost.append(run + np.where(skipped > 0, missed * skipped, 1.0 - right))
-        for kept, values in zip(
-            (self.right, self.run, self.escalated, self.skipped),
-            (right, run, escalated, skipped),
-            strict=True,
-        ):
-            kept.append(values)
-
-
 def load(paths: Sequence[Path], *, energy: bool, limit: int | None) -> Problem:
-    """Questions that all models of the files answered; c_run from measured time or modelled energy."""
-    rows = [row for path in paths for row in read_outcome_rows(path).rows]
-    table = AnswerTable.of(rows, _by_size({row.model for row in rows}))
-    whole = np.flatnonzero(np.isfinite(table.right).all(axis=1))
-    table = table.take(whole[:limit] if limit is None else _spread(table.query_ids, whole, limit))
+    """Questions that all models of the files answered, at most `limit` of each set."""
+    found = [(_set_of(path), row) for path in paths for row in read_outcome_rows(path).rows]
+    table = AnswerTable.of([row for _, row in found], _by_size({row.model for _, row in found}))
+    of_query = {row.query_id: (name, float(row.input_tokens or np.nan)) for name, row in found}
+    names = np.array([of_query[query_id][0] for query_id in table.query_ids])
+    whole = np.isfinite(table.right).all(axis=1)
+    rows = np.concatenate([np.flatnonzero(whole & (names == name))[:limit] for name in np.unique(names)])
+    table = table.take(rows)
     took = table.energy_j if energy else table.time_s
-    tokens = {row.query_id: float(row.input_tokens or np.nan) for row in rows if row.sample == 0}
     return Problem(
         table,
-        np.array([query_id.split("-")[0] for query_id in table.query_ids]),
-        np.array([tokens[query_id] for query_id in table.query_ids]),
+        names[rows],
+        np.array([of_query[query_id][1] for query_id in table.query_ids]),
         SHARE * took / np.nanmean(took[0, :, -1]),
     )
+
+
+def _set_of(path: Path) -> str:
+    return next((name for name in SETS if name in path.stem), path.stem)
 
 
 def _by_size(models: set[str]) -> list[str]:
@@ -126,12 +117,6 @@ def _by_size(models: set[str]) -> list[str]:
         return float(word[:-1]) * {"m": 1e6, "b": 1e9}[word[-1]]
 
     return sorted(models, key=size)
-
-
-def _spread(ids: Sequence[str], whole: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """The first so many of each set."""
-    names = np.array([ids[row].split("-")[0] for row in whole.tolist()])
-    return np.concatenate([whole[names == name][:limit] for name in np.unique(names)])
 
 
 # What the other folds teach
@@ -181,9 +166,9 @@ def fitted_folds(problem: Problem, seed: int) -> Iterator[Fold]:
     folds = grouped_folds(list(table.query_ids), FOLDS, seed, strata=problem.sets.tolist())
     for fold in range(FOLDS):
         train = folds != fold
-        prior, tokens = (
-            by_set(table.right, problem.sets, train),
-            by_set(table.output_tokens[0], problem.sets, train),
+        prior, tokens, c_run = (
+            by_set(values, problem.sets, train)
+            for values in (table.right, table.output_tokens[0], problem.c_run[0])
         )
         judges = {
             by: AnswerJudge.fit(
@@ -193,23 +178,10 @@ def fitted_folds(problem: Problem, seed: int) -> Iterator[Fold]:
             )
             for by, hidden in HIDDEN.items()
         }  # fmt: skip
-        c_run = by_set(problem.c_run[0], problem.sets, train)
         yield Fold(np.flatnonzero(~train), prior, by_prompt(problem, train), c_run, tokens, judges)
 
 
 # Ways of deciding
-
-
-def choose(problem: Problem, choice: NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
-    """Run cost, score and skipped of one chosen column (or SKIP) a question, each of shape (N,)."""
-    rows = np.arange(problem.n)
-    skipped = choice == SKIP
-    run = np.where(skipped, 0.0, problem.c_run[0, rows, choice])
-    return run, np.where(skipped, 0.0, problem.table.right[rows, choice]), skipped.astype(float)
-
-
-Ask = Callable[[int, NDArray[np.int64]], NDArray[np.int64]]
-"""(column that answered, rows) -> the column asked next for each of the rows, or the same to keep."""
 
 
 def judged(
@@ -232,126 +204,87 @@ def judged(
     return ask
 
 
-def cascade(
-    problem: Problem, chain: Sequence[int], ask: Ask, rows: NDArray[np.int64], *, samples: bool
-) -> tuple[Floats, Floats, Floats]:
-    """Run cost, score and whether it was escalated, of each of some rows.
-
-    With `samples` the further samples of an answer that is judged are paid for.
-    """
-    run, right, escalated = (np.zeros(len(rows)) for _ in range(3))
-    at = np.full(len(rows), chain[0])
-    for column in chain:
-        here = np.flatnonzero(at == column)
-        paid = problem.c_run[: None if samples and column != chain[-1] else 1, rows[here], column]
-        run[here] += np.nansum(paid, axis=0)
-        right[here] = problem.table.right[rows[here], column]
-        if column != chain[-1]:
-            following = ask(column, rows[here])
-            escalated[here] = np.maximum(escalated[here], following != column)
-            at[here] = np.where(following == column, -1, following)
-    return run, right, escalated
-
-
 def chains(n_models: int) -> list[tuple[int, ...]]:
     """The two largest, and all."""
     pair = (n_models - 2, n_models - 1)
     return [pair, tuple(range(n_models))] if n_models > 2 else [pair]
 
 
-def play(problem: Problem, folds: Sequence[Fold], ways: dict[str, Played]) -> None:
+def play(problem: Problem, folds: Sequence[Fold], ways: Ways) -> None:
     """Decide every question by what was fitted on the other folds; one seed."""
+    right, c_run = problem.table.right, problem.c_run
     made: dict[str, Floats] = {}
-
-    def keep(name: str, fold: Fold, run: Floats, right: Floats, escalated: Floats, skipped: Floats) -> None:
-        made.setdefault(name, np.zeros((4, problem.n)))[:, fold.test] = [run, right, escalated, skipped]
-
     for fold in folds:
-        none = np.zeros(len(fold.test))
+        parts: dict[str, Played] = {}
         for name, expected in (("prior", fold.prior), ("prompt", fold.prompt)):
             cheapest = (fold.c_run + 1.0 - expected).argmin(axis=1)
             for mode, choice in ((ANSWER, cheapest), (MAY_SKIP, decide(expected, Stakes(fold.c_run)))):
-                run, right, skipped = (column[fold.test] for column in choose(problem, choice))
-                keep(f"{mode}: route by {name}", fold, run, right, none, skipped)
+                played = play_choice(choice, right, c_run)
+                parts[f"{mode}: route by {name}"] = Played(*(column[fold.test] for column in played))
         ran = decide(fold.prior, Stakes(fold.c_run))[fold.test] != SKIP
-        for by, chain in product(HIDDEN, chains(len(problem.table.endpoints))):
+        for by, chain in product(HIDDEN, chains(right.shape[1])):
             ask = judged(problem, fold, by, chain)
-            run, right, up = cascade(problem, chain, ask, fold.test, samples=by != "logprob")
+            played = play_cascade(chain, ask, right, c_run, fold.test, samples=by != "logprob")
             name = f"cascade by {by}, {len(chain)} models"
-            keep(f"{ANSWER}: {name}", fold, run, right, up, none)
-            keep(f"{MAY_SKIP}: {name}", fold, run * ran, right * ran, up * ran, (~ran).astype(float))
-    for name, (run, right, escalated, skipped) in made.items():
-        ways.setdefault(name, Played()).add(problem, run, right, escalated, skipped)
+            parts[f"{ANSWER}: {name}"] = played
+            parts[f"{MAY_SKIP}: {name}"] = Played(
+                played.run * ran, played.right * ran, played.escalated * ran, (~ran).astype(float)
+            )
+        for name, played in parts.items():
+            made.setdefault(name, np.zeros((4, problem.n)))[:, fold.test] = played
+    for name, columns in made.items():
+        ways[name].append(Played(*columns))
 
 
-def hindsight(problem: Problem, seeds: int, ways: dict[str, Played]) -> None:
+def hindsight(problem: Problem, seeds: int, ways: Ways) -> None:
     """What needs no fit: models alone, all-skip, oracles, and escalation by chance."""
-    right, rows = problem.table.right, np.arange(problem.n)
-    none = np.zeros(problem.n)
-
-    def add(name: str, run: Floats, score: Floats, escalated: Floats, skipped: Floats) -> None:
-        for _ in range(seeds):
-            ways.setdefault(name, Played()).add(problem, run, score, escalated, skipped)
-
-    def chosen(name: str, choice: NDArray[np.int64]) -> None:
-        run, score, skipped = choose(problem, choice)
-        add(name, run, score, none, skipped)
-
-    for e, name in enumerate(problem.table.endpoints):
-        chosen(f"{ANSWER}: {name} alone", np.full(problem.n, e))
-    chosen(f"{MAY_SKIP}: all-skip", np.full(problem.n, SKIP))
-    chosen(f"{ANSWER}: oracle", (problem.c_run[0] + 1.0 - right).argmin(axis=1))
-    chosen(f"{MAY_SKIP}: oracle", decide(right, Stakes(problem.c_run[0])))
+    right, c_run, rows = problem.table.right, problem.c_run, np.arange(problem.n)
+    chosen = {
+        f"{ANSWER}: {name} alone": np.full(problem.n, column)
+        for column, name in enumerate(problem.table.endpoints)
+    }
+    chosen[f"{MAY_SKIP}: all-skip"] = np.full(problem.n, SKIP)
+    chosen[f"{ANSWER}: oracle"] = (c_run[0] + 1.0 - right).argmin(axis=1)
+    chosen[f"{MAY_SKIP}: oracle"] = decide(right, Stakes(c_run[0]))
+    for name, choice in chosen.items():
+        ways[name] = [play_choice(choice, right, c_run)] * seeds
     small, large = pair = chains(right.shape[1])[0]
-    pays = problem.c_run[0, :, large] + 1.0 - right[:, large] < 1.0 - right[:, small]
-    add(
-        f"{ANSWER}: oracle cascade, 2 models",
-        *cascade(problem, pair, lambda _, some: np.where(pays[some], large, small), rows, samples=False),
-        none,
-    )
-    like = ways[f"{ANSWER}: cascade by both, 2 models"]
-    for escalated in like.escalated:
-        rate = by_set(escalated[:, None], problem.sets, np.full(problem.n, True))[:, 0]
-        run = problem.c_run[0, :, small] + rate * problem.c_run[0, :, large]
+    pays = c_run[0, :, large] + 1.0 - right[:, large] < 1.0 - right[:, small]
+    knows = play_cascade(pair, lambda _, some: np.where(pays[some], large, small), right, c_run, rows)
+    ways[f"{ANSWER}: oracle cascade, 2 models"] = [knows] * seeds
+    for like in ways[f"{ANSWER}: cascade by both, 2 models"]:
+        rate = by_set(like.escalated[:, None], problem.sets, np.full(problem.n, True))[:, 0]
+        run = c_run[0, :, small] + rate * c_run[0, :, large]
         score = (1 - rate) * right[:, small] + rate * right[:, large]
-        ways.setdefault(f"{ANSWER}: cascade at random, 2 models", Played()).add(
-            problem, run, score, rate, none
-        )
+        by_chance = Played(run, score, rate, np.zeros(problem.n))
+        ways[f"{ANSWER}: cascade at random, 2 models"].append(by_chance)
 
 
-def summary(problem: Problem, ways: Mapping[str, Played], paid: str, seed: int) -> Iterator[dict[str, Cell]]:
+def summary(problem: Problem, ways: Ways, paid: str, seed: int) -> Iterator[dict[str, Cell]]:
     """One row a way and set of questions, with intervals."""
-    for part in (*SETS, "both"):
+    right = problem.table.right
+    costs = {name: [played.cost(right) for played in seeds] for name, seeds in ways.items()}
+    parts = [*np.unique(problem.sets).tolist(), "both"]
+    for part in parts if len(parts) > 2 else parts[:1]:
         rows = np.flatnonzero((problem.sets == part) | (part == "both"))
-        if not len(rows):
-            continue
-        alone = {
-            name: np.mean([c[rows].mean() for c in way.cost]) for name, way in ways.items() if "alone" in name
-        }
-        best = ways[min(alone, key=alone.__getitem__)]
-        for name, way in ways.items():
+        alone = [name for name in ways if "alone" in name]
+        best = min(alone, key=lambda name: float(costs[name][0][rows].mean()))
+        for name, seeds in ways.items():
             mode, _, said = name.partition(": ")
-            costs = [mean_of(cost[rows]) for cost in way.cost]
+            own = [mean_of(cost[rows]) for cost in costs[name]]
             rng = np.random.default_rng(seed)
-            cost = paired_interval(costs, groups=rows, rng=rng)
-            versus = paired_interval(costs, [mean_of(c[rows]) for c in best.cost], groups=rows, rng=rng)
+            cost = paired_interval(own, groups=rows, rng=rng)
+            versus = paired_interval(own, [mean_of(c[rows]) for c in costs[best]], groups=rows, rng=rng)
+            quality, run, escalated, skipped = (
+                float(np.mean([column[rows].mean() for column in columns]))
+                for columns in zip(*((p.right, p.run, p.escalated, p.skipped) for p in seeds), strict=True)
+            )
             yield {
-                "questions": part,
-                "n": len(rows),
-                "c_run": paid,
-                "mode": mode,
-                "policy": said,
-                "cost": cost.value,
-                "cost_low": cost.low,
-                "cost_high": cost.high,
-                "quality": float(np.mean([right[rows].mean() for right in way.right])),
-                "run_cost": float(np.mean([run[rows].mean() for run in way.run])),
-                "escalated": float(np.mean([share[rows].mean() for share in way.escalated])),
-                "skipped": float(np.mean([share[rows].mean() for share in way.skipped])),
-                "less_best_alone": versus.value,
-                "less_low": versus.low,
-                "less_high": versus.high,
-            }
+                "questions": part, "n": len(rows), "c_run": paid, "mode": mode, "policy": said,
+                "cost": cost.value, "cost_low": cost.low, "cost_high": cost.high,
+                "quality": quality, "run_cost": run, "escalated": escalated, "skipped": skipped,
+                "less_best_alone": versus.value, "less_low": versus.low, "less_high": versus.high,
+            }  # fmt: skip
 
 
 def sweep(problem: Problem, folds: Sequence[Fold]) -> list[Line]:
@@ -362,25 +295,27 @@ def sweep(problem: Problem, folds: Sequence[Fold]) -> list[Line]:
         sums = np.zeros((2, len(THRESHOLDS)))
         for fold, (at, threshold) in product(folds, enumerate(THRESHOLDS.tolist())):
             ask = judged(problem, fold, by, chain, threshold)
-            run, right, _ = cascade(problem, chain, ask, fold.test, samples=by != "logprob")
-            sums[:, at] += (run.sum(), right.sum())
+            played = play_cascade(
+                chain, ask, problem.table.right, problem.c_run, fold.test, samples=by != "logprob"
+            )
+            sums[:, at] += (played.run.sum(), played.right.sum())
         asked = sum(len(fold.test) for fold in folds)
         lines.append(Line(f"cascade by {by}", *(sums / asked)))
     return lines
 
 
 def draw(problem: Problem, rows: Sequence[Mapping[str, Cell]], folds: Sequence[Fold], path: Path) -> None:
-    """All sets together, every question answered, c_run from measured time."""
+    """All sets together, every question answered, c_run from modelled energy."""
     points = {
         str(row["policy"]): Point(str(row["policy"]), float(row["run_cost"] or 0), float(row["quality"] or 0))
         for row in rows
-        if (row["questions"], row["mode"], row["c_run"]) == ("both", ANSWER, "measured time")
+        if (row["questions"], row["mode"], row["c_run"]) == (rows[-1]["questions"], ANSWER, PAID[-1])
     }
     chain = chains(len(problem.table.endpoints))[0]
     small, large = (points[f"{problem.table.endpoints[column]} alone"] for column in chain)
     shown = [point for name, point in points.items() if "alone" in name or "oracle cascade" in name]
     about = (
-        f"{problem.n} questions of {' and '.join(sorted(set(problem.sets.tolist())))}; c_run = {SHARE} x measured time "
+        f"{problem.n} questions of {' and '.join(sorted(set(problem.sets.tolist())))}; c_run = {SHARE} x {PAID[-1]} "
         "over its mean on the largest model. Lines: thresholds on P(right) from 0 to 1, cross-fitted."
     )
     save(plot_cascade(sweep(problem, folds), shown, (small, large), about), path)
@@ -399,9 +334,9 @@ def main() -> None:
             f"{DATA} holds no answers to {' or '.join(SETS)}", remedy="Make them with: pointsman collect"
         )
     rows: list[dict[str, Cell]] = []
-    for paid in ("modelled energy", "measured time"):
-        problem = load(paths, energy=paid == "modelled energy", limit=60 if args.quick else None)
-        ways: dict[str, Played] = {}
+    for paid in PAID:
+        problem = load(paths, energy=paid == PAID[-1], limit=60 if args.quick else None)
+        ways: Ways = defaultdict(list)
         folds: list[Fold] = []
         for seed in range(args.seed, args.seed + (1 if args.quick else SEEDS)):
             folds += (fitted := list(fitted_folds(problem, seed)))
