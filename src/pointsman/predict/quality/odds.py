@@ -28,8 +28,8 @@ def sigmoid(odds: Floats) -> Floats:
 def beta_interval(mean: Floats, labels: Floats) -> tuple[Floats, Floats]:
     """The 5% and 95% quantile of a Beta distribution with this mean, `labels` = alpha + beta.
 
-    Its log-odds have a known mean and variance (digamma, trigamma) and are taken as normal: at
-    alpha, beta >= 1 right to .01. The mean itself is always inside. Arrays of one shape.
+    Its log-odds have a known mean and variance (digamma, trigamma) and are taken as normal:
+    right to .04, where alpha or beta is below 3, else to .01. The mean is always inside. Arrays of one shape.
     """
     alpha, beta = mean * labels, (1.0 - mean) * labels
     centre = _digamma(alpha) - _digamma(beta)

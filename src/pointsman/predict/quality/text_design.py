@@ -133,7 +133,8 @@ def _scale(block: Encoding, size: float) -> Singles:
     """Columns of equal spread whose rows are about `size` long; a constant column counts nothing."""
     spread = block.std(axis=0)
     wanted = size / np.sqrt(block.shape[1])
-    return np.where(spread > _LEAST_SPREAD * np.abs(block).max(axis=0), wanted / np.maximum(spread, 1e-9), 0)
+    varies = spread > _LEAST_SPREAD * np.abs(block).max(axis=0)
+    return np.asarray(np.where(varies, wanted / np.maximum(spread, 1e-9), 0), np.float32)
 
 
 def _idf(grams: Sequence[NDArray[np.uint32]]) -> Singles:

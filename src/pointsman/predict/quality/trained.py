@@ -95,8 +95,8 @@ class TrainedQuality:
         told = task >= 0
         if told.all() or not told.any():
             return self._by(self.heads[-1 if queries.n and told.all() else 0], queries, task)
-        without, with_task = (self._by(head, queries, task) for head in self.heads)
-        return _chosen(told, with_task, without)
+        without = self._by(self.heads[0], queries, np.full_like(task, -1))
+        return _chosen(told, self._by(self.heads[-1], queries, task), without)
 
     def _by(self, head: Head, queries: Queries, task: NDArray[np.int64]) -> QualityForecast:
         """The forecast by one head; `task` is a row of its `tasks`, -1 where it is not told."""
