@@ -241,17 +241,15 @@ def predictors(*, quick: bool) -> list[Predictor]:
         Predictor("blend", blend),
         Predictor("blend + subject", replace(blend, tasks=True)),
     ]
-    return (
-        chosen
-        if quick
-        else [
-            *chosen,
-            Predictor("trained + subject", replace(blend, model="trained", tasks=True)),
-            Predictor("blend minilm", replace(blend, features="minilm")),
-            Predictor("blend minilm + subject", replace(blend, features="minilm", tasks=True)),
-            Predictor("trained + subject + others", replace(blend, model="trained", tasks=True), others=True),
-        ]
-    )
+    if quick:
+        return chosen
+    trained = replace(blend, model="trained")
+    return [
+        *chosen,
+        Predictor("trained", trained),
+        Predictor("trained + subject", replace(trained, tasks=True)),
+        Predictor("trained + subject + others", replace(trained, tasks=True), others=True),
+    ]
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ last line (`inline`). Defences:
     both      core and trained
 
 Models are fitted on grouped folds and decide on questions of the fold left out; intervals are of questions
-and seeds. The minilm predictor is attacked on fewer questions: an embedding takes milliseconds.
+and seeds. With --minilm the blend with sentence embeddings is attacked as well, on fewer questions.
 
     python bench/robustness.py
 """
@@ -321,6 +321,7 @@ def main() -> None:
     parser = bench_parser(__doc__ or "")
     parser.add_argument("--seeds", type=int, default=5, help="how many; default 5")
     parser.add_argument("--questions", type=int, default=6_000, help="of the set's 14,031; default 6,000")
+    parser.add_argument("--minilm", action="store_true", help="the blend with sentence embeddings too")
     parser.add_argument(
         "--cache", type=Path, default=Path(".cache") / "minilm.sqlite", help="where embeddings are kept"
     )
@@ -329,10 +330,12 @@ def main() -> None:
     predictors = [Predictor("trained, hot", hot, 200, (*PLACES, "paraphrase"), DEFENCES)]
     if args.quick:
         args.seeds, args.questions = 1, 2_000
-        predictors = [predictors[0]._replace(questions=60)]
-    else:
+        predictors = [
+            predictors[0]._replace(questions=60, ways=("suffix", "paraphrase"), defences=("none", "core"))
+        ]
+    if args.minilm:
         slow = FitOptions(model="blend", features="minilm", folds=0)
-        predictors.append(Predictor("blend, minilm", slow, 60, ("suffix", "paraphrase"), ("none", "core")))
+        predictors.append(Predictor("blend, minilm", slow, 30, ("suffix", "paraphrase"), ("none", "core")))
     rows = [row for predictor in predictors for row in measure(predictor, args)]
     write_results("robustness", rows, args, title="Decisions changed by words that ask nothing")
 
