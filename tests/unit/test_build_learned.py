@@ -145,6 +145,16 @@ def test_an_artifact_of_other_endpoints_names_both(tmp_path: Path) -> None:
         predictor_of(read_config(written(tmp_path, LEARNED)), VirtualClock())
 
 
+def test_the_example_is_a_configuration_once_its_artifact_is_there(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples" / "learned.yaml"
+    path = tmp_path / example.name
+    path.write_text(example.read_text(encoding="utf-8"))
+    assert "quality is no folder" in check(path).stderr
+    matrix = made_outcomes(np.random.default_rng(3), 40, ("qwen2.5-coder-0.5b", "qwen2.5-coder-1.5b"))
+    fit_quality(matrix, FitOptions("prior", folds=2)).model.write(tmp_path / "quality")
+    assert check(path).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("ours", "why"),
     [

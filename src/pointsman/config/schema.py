@@ -30,13 +30,13 @@ from pointsman.config.parse import (
     text,
 )
 from pointsman.config.policy import PolicyConfig, check_policy
+from pointsman.config.predictor import PredictorConfig, check_predictor
 from pointsman.config.problem import Problem, listed
 from pointsman.config.secret import Secret
 from pointsman.config.tree import Node
 from pointsman.engines.catalogue import lookup
 from pointsman.engines.fleet_model import FleetModel
-from pointsman.errors import BadRequest, DataError
-from pointsman.predict.quality.bundle import read_manifest
+from pointsman.errors import BadRequest
 from pointsman.types import BATCH, Endpoint, Slo
 
 
@@ -99,40 +99,6 @@ class OrderConfig:
     """When requests run."""
 
     name: str = setting("fcfs", text, "fcfs: first come, first served; or a plugin's name")
-
-
-def _artifact(node: Node) -> Path:
-    """The folder of a quality model; one that is not there, or of another version, is refused."""
-    folder = path(node)
-    try:
-        read_manifest(folder)
-    except DataError as error:
-        raise node.refused(error.message, error.remedy) from None
-    return folder
-
-
-def _check_predictor(predictor: PredictorConfig, node: Node) -> Iterator[Problem]:
-    if predictor.name == "learned" and predictor.artifact is None:
-        yield node.problem(
-            "the predictor 'learned' names no artifact",
-            "Add `artifact:` with the folder that `pointsman train` wrote",
-        )
-    if predictor.name == "profile" and predictor.artifact is not None:
-        yield node.problem("the predictor 'profile' reads no artifact", "Write `name: learned`, or remove it")
-
-
-@dataclass(frozen=True, slots=True)
-class PredictorConfig:
-    """What is expected of a request. `predictor: mine` is short for `predictor: {name: mine}`."""
-
-    name: str = setting(
-        "profile",
-        text,
-        "profile: fitted curves; learned: those, with quality and length from an artifact; or a plugin's name",
-    )
-    artifact: Path | None = setting(
-        None, optional(_artifact), "of `learned`: the folder that `pointsman train` wrote"
-    )
 
 
 def _check_fleet_model(model: FleetModelConfig, node: Node) -> Iterator[Problem]:
@@ -247,7 +213,7 @@ class Settings:
     order: OrderConfig = setting(OrderConfig(), shorthand("name", section(OrderConfig)), "when requests run")
     predictor: PredictorConfig = setting(
         PredictorConfig(),
-        shorthand("name", section(PredictorConfig, _check_predictor)),
+        shorthand("name", section(PredictorConfig, check_predictor)),
         "what is expected of a request",
     )
     service_classes: tuple[Slo, ...] = setting(

@@ -1,0 +1,48 @@
+"""Settings of what is expected of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pointsman.config.parse import optional, path, setting, text
+from pointsman.config.problem import Problem
+from pointsman.config.tree import Node
+from pointsman.errors import DataError
+from pointsman.predict.quality.bundle import read_manifest
+
+
+def _artifact(node: Node) -> Path:
+    """The folder of a quality model; one that is not there, or of another version, is refused."""
+    folder = path(node)
+    try:
+        read_manifest(folder)
+    except DataError as error:
+        raise node.refused(error.message, error.remedy) from None
+    return folder
+
+
+def check_predictor(predictor: PredictorConfig, node: Node) -> Iterator[Problem]:
+    """What is wrong between the values."""
+    if predictor.name == "learned" and predictor.artifact is None:
+        yield node.problem(
+            "the predictor 'learned' names no artifact",
+            "Add `artifact:` with the folder that `pointsman train` wrote",
+        )
+    if predictor.name == "profile" and predictor.artifact is not None:
+        yield node.problem("the predictor 'profile' reads no artifact", "Write `name: learned`, or remove it")
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorConfig:
+    """What is expected of a request. `predictor: mine` is short for `predictor: {name: mine}`."""
+
+    name: str = setting(
+        "profile",
+        text,
+        "profile: fitted curves; learned: those, with quality and length from an artifact; or a plugin's name",
+    )
+    artifact: Path | None = setting(
+        None, optional(_artifact), "of `learned`: the folder that `pointsman train` wrote"
+    )
