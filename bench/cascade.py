@@ -10,6 +10,7 @@ over its mean on the largest model. What is paid is what the runs really took, f
                        in the set (prior), or by a regression on it and the prompt's length (prompt)
     cascade by ...     the small model; then, if it pays, a larger one. Its answer is judged by log-probabilities
                        and length (logprob), by agreement among its samples (agreement), or by both
+                       "chain by data": the chain, or model alone, that cost least on the other folds
     cascade at random  as often as `cascade by both`, whatever the answer
     oracle cascade     a judge that knows which answers are right; oracle: knows it before anything has run
 
@@ -204,6 +205,26 @@ def judged(
     return ask
 
 
+def best_chains(problem: Problem, fold: Fold, by: str, *, samples: bool) -> Played:
+    """Of the fold's questions: for each set the chain, or the model alone, that cost least on the other folds."""
+    right, c_run = problem.table.right, problem.c_run
+    n_models = right.shape[1]
+    made = np.zeros((4, problem.n))
+    train = np.setdiff1d(np.arange(problem.n), fold.test)
+    for name in np.unique(problem.sets):
+        own, test = (rows[problem.sets[rows] == name] for rows in (train, fold.test))
+
+        def played(chain: Sequence[int], rows: NDArray[np.int64]) -> Played:
+            return play_cascade(chain, judged(problem, fold, by, chain), right, c_run, rows, samples=samples)
+
+        best = min(
+            [(column,) for column in range(n_models)] + chains(n_models),
+            key=lambda chain: float(played(chain, own).cost(right[own]).mean()),
+        )
+        made[:, test] = played(best, test)
+    return Played(*made[:, fold.test])
+
+
 def chains(n_models: int) -> list[tuple[int, ...]]:
     """The two largest, and all."""
     pair = (n_models - 2, n_models - 1)
@@ -230,6 +251,9 @@ def play(problem: Problem, folds: Sequence[Fold], ways: Ways) -> None:
             parts[f"{MAY_SKIP}: {name}"] = Played(
                 played.run * ran, played.right * ran, played.escalated * ran, (~ran).astype(float)
             )
+        for by in HIDDEN:
+            chosen = best_chains(problem, fold, by, samples=by != "logprob")
+            parts[f"{ANSWER}: cascade by {by}, chain by data"] = chosen
         for name, played in parts.items():
             made.setdefault(name, np.zeros((4, problem.n)))[:, fold.test] = played
     for name, columns in made.items():
