@@ -11,6 +11,7 @@ columns and buckets: a prediction is a small product and a sum over the buckets 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -41,15 +42,14 @@ class FoldedWeights:
     Attributes:
         offset: shape (C,).
         dense: shape (width, C).
-        grams: shape (BUCKETS, C): the model's weights of a bucket times the bucket's idf.
-        gram_squares: shape (BUCKETS,): the square of the idf.
+        grams: shape (BUCKETS, C + 1): the model's weights of a bucket times the bucket's idf, and last the
+            square of that idf.
         encoded: shape (encoder's width, C); no rows without an encoder.
     """
 
     offset: Singles
     dense: Singles
     grams: Singles
-    gram_squares: Singles
     encoded: Singles
 
     def scores(self, hot: HotRows, encoded: Encoding | None) -> Singles:
@@ -60,8 +60,8 @@ class FoldedWeights:
             made += row_products(encoded, self.encoded)
         for row, grams in enumerate(hot.grams):
             if len(grams):
-                square = self.gram_squares.take(grams).sum()
-                made[row] += self.grams.take(grams, 0).sum(0) * (1 / np.sqrt(square))
+                total = np.ones(len(grams), np.float32) @ self.grams.take(grams, 0)
+                made[row] += total[:-1] * (1 / math.sqrt(total[-1]))
         return made
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -123,8 +123,7 @@ class TextDesign:
         return FoldedWeights(
             np.asarray(offset - self.mean @ plain, np.float32),
             np.ascontiguousarray(plain[: self.hot.width]),
-            grams,
-            self.idf**2,
+            np.concatenate([grams, self.idf[:, None] ** 2], axis=1),
             np.ascontiguousarray(plain[self.hot.width :]),
         )
 

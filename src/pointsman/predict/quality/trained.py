@@ -37,6 +37,7 @@ _LENGTH_FOLDS: Final = 5
 _FEWEST_SPLIT: Final = 50
 _MOST_ODDS: Final = 7.0
 _MOST_LOG_TOKENS: Final = 14.0
+_SIDES: Final = np.array([0.0, -Z_90, Z_90])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,26 +91,31 @@ class TrainedQuality:
 
     def forecast(self, queries: Queries) -> QualityForecast:
         """See the module; a task never seen counts as not told."""
+        if len(self.heads) == 1 or not any(queries.tasks):
+            return self._by(self.heads[0], queries, None)
         row_of = {task: row for row, task in enumerate(self.tasks)}
         task = np.array([row_of.get(name, -1) for name in queries.tasks], dtype=np.int64)
         told = task >= 0
-        if told.all() or not told.any():
-            return self._by(self.heads[-1 if queries.n and told.all() else 0], queries, task)
-        without = self._by(self.heads[0], queries, np.full_like(task, -1))
-        return _chosen(told, self._by(self.heads[-1], queries, task), without)
+        if told.all():
+            return self._by(self.heads[1], queries, task)
+        without = self._by(self.heads[0], queries, None)
+        return _chosen(told, self._by(self.heads[1], queries, task), without) if told.any() else without
 
-    def _by(self, head: Head, queries: Queries, task: NDArray[np.int64]) -> QualityForecast:
-        """The forecast by one head; `task` is a row of its `tasks`, -1 where it is not told."""
+    def _by(self, head: Head, queries: Queries, task: NDArray[np.int64] | None) -> QualityForecast:
+        """The forecast by one head; `task` is a row of its `tasks`, the last where it is not told."""
         encoded = None if self.encoder is None else queries.encoded(self.encoder)
-        made = head.text.scores(queries.hot(self.hot), encoded) + head.tasks[task]
+        made = head.text.scores(queries.hot(self.hot), encoded)
+        if task is not None:
+            made += head.tasks[task]
         e = len(self.endpoints)
-        odds = np.clip(made[:, :e].astype(np.float64), -_MOST_ODDS, _MOST_ODDS)
-        half = Z_90 * head.deviation
-        quality = Estimate(sigmoid(odds), sigmoid(odds - half), sigmoid(odds + half))
+        odds = np.minimum(np.maximum(made[:, :e], -_MOST_ODDS), _MOST_ODDS, dtype=np.float64)
+        # Value, low and high in one pass: a call costs more than the numbers of a single query.
+        share = sigmoid(odds + np.multiply.outer(_SIDES, head.deviation)[:, None])
+        quality = Estimate(share[0], share[1], share[2])
         if made.shape[1] == e:
             return QualityForecast(quality)
-        levels = made[:, e:, None].astype(np.float64) + head.length_levels
-        return QualityForecast(quality, np.expm1(np.clip(levels, 0, _MOST_LOG_TOKENS)))
+        levels = made[:, e:, None] + head.length_levels
+        return QualityForecast(quality, np.expm1(np.minimum(np.maximum(levels, 0), _MOST_LOG_TOKENS)))
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays, and what JSON holds; features and encoder are not in them."""
