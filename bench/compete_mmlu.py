@@ -16,7 +16,7 @@ Grouped 5-fold cross-validation by prompt text, five seeds, calibrated on the ot
 predictor is told the subject. `+ others`: it has also learnt what the 19 models of `outcomes/mmlu` made of
 the other folds' questions. Writes docs/cost_curve.png as well.
 
-    python bench/compete_mmlu.py
+    python bench/compete_mmlu.py --all
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ OUTCOMES = Path("bench") / "data" / "fleet_mmlu.parquet"
 PLOT = Path("docs") / "cost_curve.png"
 MODEL = "qwen2.5-coder-1.5b"
 C_RUN, FOLDS, RESAMPLES = 0.2, 5, 400
-PLOTTED = ("subject prior", "knn", "blend", "blend + subject")
+PLOTTED = ("subject prior", "knn", "trained + subject", "blend + subject")
 LONG_CHARS, NUMERIC_OPTIONS = 700, 2
 _OPTION = re.compile(r"^[A-D]\. (.*)$", re.MULTILINE)
 _NUMERIC = re.compile(r"^[\s$(-]*[\d.,/%^+*() -]*\d[\d.,/%^+*() -]*\w{0,4}[).]?$")
@@ -232,22 +232,22 @@ def spread(name: str, interval: Interval) -> dict[str, Cell]:
     return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
-def predictors(*, quick: bool) -> list[Predictor]:
+def predictors(*, every: bool) -> list[Predictor]:
     prior = FitOptions(model="prior", features="none", folds=FOLDS, tasks=True)
-    blend = FitOptions(model="blend", features="hot", folds=FOLDS)
+    trained = FitOptions(model="trained", features="hot", folds=FOLDS)
     chosen = [
         Predictor("subject prior", prior),
-        Predictor("knn", replace(blend, model="knn")),
-        Predictor("blend", blend),
-        Predictor("blend + subject", replace(blend, tasks=True)),
-    ]
-    if quick:
-        return chosen
-    trained = replace(blend, model="trained")
-    return [
-        *chosen,
+        Predictor("knn", replace(trained, model="knn")),
         Predictor("trained", trained),
         Predictor("trained + subject", replace(trained, tasks=True)),
+    ]
+    if not every:
+        return chosen
+    blend = replace(trained, model="blend")
+    return [
+        *chosen,
+        Predictor("blend", blend),
+        Predictor("blend + subject", replace(blend, tasks=True)),
         Predictor("trained + subject + others", replace(trained, tasks=True), others=True),
     ]
 
@@ -256,11 +256,12 @@ def main() -> None:
     parser = bench_parser(__doc__ or "")
     parser.add_argument("--outcomes", type=Path, default=OUTCOMES, help=f"default {OUTCOMES}")
     parser.add_argument("--seeds", type=int, default=5, help="how many; default 5")
+    parser.add_argument("--all", action="store_true", help="blends and `+ others` too: ten minutes more")
     args: argparse.Namespace = parser.parse_args()
     questions, n_seeds = (400, 2) if args.quick else (1 << 30, args.seeds)
     case = read_case(args.outcomes, questions, np.random.default_rng(args.seed))
     seeds = range(args.seed, args.seed + n_seeds)
-    made = {each.name: forecasts(case, each, seeds) for each in predictors(quick=args.quick)}
+    made = {each.name: forecasts(case, each, seeds) for each in predictors(every=args.all)}
     if not args.quick:
         draw(case, made)
     write_results("compete_mmlu", rows_of(case, made, seeds), args, title=f"Run or skip: {MODEL} on MMLU")
