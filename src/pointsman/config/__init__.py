@@ -13,6 +13,7 @@ from pointsman.config.costs import CostsConfig
 from pointsman.config.energy import METERS, EnergyConfig, MeterConfig
 from pointsman.config.load import load_config
 from pointsman.config.policy import PolicyConfig
+from pointsman.config.predictor import PredictorConfig
 from pointsman.config.problem import ConfigProblems, Problem
 from pointsman.config.schema import (
     NAMED_PARTS,
@@ -22,7 +23,6 @@ from pointsman.config.schema import (
     FleetModelConfig,
     LogConfig,
     OrderConfig,
-    PredictorConfig,
     ServerConfig,
     Settings,
     TimeoutsConfig,

@@ -107,8 +107,10 @@ class LearnedModel:
         bundle = Bundle.read(path)
         try:
             made = _assembled(bundle)
-            fault = _fault_of(made.forecast(Queries.without_task(_TRIAL)), len(made.endpoints))
-        except (BadRequest, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+            with np.errstate(all="ignore"):  # what is not finite is found below
+                trial = made.forecast(Queries.without_task(_TRIAL))
+            fault = _fault_of(trial, len(made.endpoints))
+        except (BadRequest, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise DataError(
                 f"{path} holds no usable model: {type(error).__name__}: {error}", remedy=REMEDY
             ) from error
