@@ -13,7 +13,7 @@ AUROC within held-out folds, grouped by prompt text, mean over folds and seeds; 
 bootstrap over prompts and seeds. 0 and 100 labels are measured with every seed, all else with the first. `gain90_labels`: labels until .5 + 90% of (shared's AUROC with all labels - .5), on straight
 lines between the points. Writes docs/learning_curve.png as well.
 
-    python bench/shared_strength.py --keep DIR      DIR: finished seeds are kept there, and read again
+    python bench/shared_strength.py --keep DIR      DIR: finished folds are kept there, and read again
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from pointsman.predict.quality.trained_head import TrainedSettings, fit_head
 from pointsman.report.bench import Cell, bench_parser, print_rows, shared_data, write_results
 from pointsman.report.certainty_plots import Curve, LearningPanel, plot_learning_curves
 from pointsman.report.figure import save
-from pointsman.types import Floats
+from pointsman.types import Bools, Floats
 
 ALL = 1_000_000
 EVERY_SEED = (0, 100)
@@ -72,16 +72,35 @@ class Task(NamedTuple):
     features: str
 
 
-def measure_seed(task: Task, seed: int, labels: Sequence[int]) -> Seed:
+def measure_seed(task: Task, seed: int, labels: Sequence[int], keep: Path | None) -> Seed:
     folds = grouped_folds(task.matrix.groups, FOLDS, seed)
     predicted: dict[Key, Floats] = {}
     for fold in range(FOLDS):
-        train, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        for key, values in measure_fold(task, train, held, labels, (seed, fold)):
+        held = folds == fold
+        path = None if keep is None else keep / f"{task.features}_{len(labels)}_{seed}_{fold}.npz"
+        for key, values in kept_fold(path, task, held, labels, (seed, fold)).items():
             whole = predicted.setdefault(key, np.full(task.matrix.quality.shape, np.nan))
             whole[held] = values
         print(f"seed {seed}, fold {fold + 1} of {FOLDS}", flush=True)
     return Seed(predicted, folds)
+
+
+def kept_fold(
+    path: Path | None, task: Task, held: Bools, labels: Sequence[int], seed: tuple[int, int]
+) -> dict[Key, Floats]:
+    """A fold's predictions, from the file where an earlier run left them."""
+    if path is not None and path.exists():
+        with np.load(path) as arrays:
+            places = [(name, *name.rsplit(".", 1)) for name in arrays.files]
+            return {(way, int(n)): arrays[name].astype(np.float64) for name, way, n in places}
+    made = dict(measure_fold(task, np.flatnonzero(~held), np.flatnonzero(held), labels, seed))
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npz")
+        columns = {f"{way}.{n}": values.astype(np.float32) for (way, n), values in made.items()}
+        np.savez(part, allow_pickle=False, **columns)
+        part.replace(path)
+    return made
 
 
 def measure_fold(
@@ -229,22 +248,6 @@ def verdict(rows: Sequence[dict[str, Cell]]) -> list[dict[str, Cell]]:
     ]
 
 
-def kept(path: Path | None, task: Task, seed: int, labels: Sequence[int]) -> Seed:
-    """A seed's predictions, from the file where an earlier run left them."""
-    if path is not None and path.exists():
-        with np.load(path) as arrays:
-            keys = [name.rpartition(".") for name in arrays.files if name != "folds"]
-            predicted = {(way, int(n)): arrays[f"{way}.{n}"].astype(np.float64) for way, _, n in keys}
-            if {n for way, n in predicted if way == "shared"} >= set(labels):
-                return Seed(predicted, arrays["folds"])
-    made = measure_seed(task, seed, labels)
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        columns = {f"{way}.{n}": values.astype(np.float32) for (way, n), values in made.predicted.items()}
-        np.savez(path, allow_pickle=False, folds=made.folds, **columns)
-    return made
-
-
 def measure(args: argparse.Namespace) -> tuple[list[dict[str, Cell]], list[LearningPanel]]:
     matrix = shared_outcomes(shared_data() / "outcomes" / "mmlu")
     matrix = replace(matrix, output_tokens=np.full_like(matrix.quality, np.nan))
@@ -255,8 +258,8 @@ def measure(args: argparse.Namespace) -> tuple[list[dict[str, Cell]], list[Learn
     first = QUICK if args.quick else FIRST_SEED
     seeds = []
     for seed in range(args.seed, args.seed + (1 if args.quick else args.seeds)):
-        path = args.keep / f"{args.features}_{seed}.npz" if args.keep and not args.quick else None
-        seeds.append(kept(path, task, seed, first if seed == args.seed else EVERY_SEED))
+        labels = first if seed == args.seed else EVERY_SEED
+        seeds.append(measure_seed(task, seed, labels, None if args.quick else args.keep))
     rows: list[dict[str, Cell]] = []
     panels = []
     for e, endpoint in enumerate(matrix.endpoints):
@@ -274,7 +277,7 @@ def main() -> None:
     parser = bench_parser(__doc__ or "")
     parser.add_argument("--features", choices=FEATURES, default="hot", help="default hot")
     parser.add_argument("--seeds", type=int, default=5, help="default 5")
-    parser.add_argument("--keep", type=Path, default=None, help="folder of finished seeds; default none")
+    parser.add_argument("--keep", type=Path, default=None, help="folder of finished folds; default none")
     args = parser.parse_args()
     rows, panels = measure(args)
     if not args.quick:
