@@ -22,7 +22,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,8 +97,8 @@ def kept_fold(
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_suffix(".part.npz")
-        columns = {f"{way}.{n}": values.astype(np.float32) for (way, n), values in made.items()}
-        np.savez(part, allow_pickle=False, **columns)
+        columns: dict[str, Any] = {f"{way}.{n}": kept.astype(np.float32) for (way, n), kept in made.items()}
+        np.savez(part, **columns)
         part.replace(path)
     return made
 
