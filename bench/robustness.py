@@ -16,7 +16,6 @@ last line (`inline`). Defences:
     none      the predictor reads all of the text
     core      it reads `core_text`, in training and in use: nothing behind the options, blanks folded
     trained   as none, but half of the training questions carry a training suffix, anywhere
-    both      core and trained
 
 Models are fitted on grouped folds and decide on questions of the fold left out; intervals are of questions
 and seeds. With --minilm the blend with sentence embeddings is attacked as well, on fewer questions.
@@ -61,7 +60,7 @@ BYTES_A_TOKEN, ANSWER_TOKENS, PER_MILLION = 4.0, 5.0, 1e-6
 FOLDS, RESAMPLES = 5, 400
 STAKES = Stakes(0.2)
 SHARE_ATTACKED = 0.5
-DEFENCES = ("none", "core", "trained", "both")
+DEFENCES = ("none", "core", "trained")
 PLACES: dict[str, Callable[..., str]] = {
     "suffix": lambda text, words: f"{text}\n{words}",
     "prefix": lambda text, words: f"{words}\n{text}",
@@ -141,7 +140,7 @@ def predict(
     case: Case, predictor: Predictor, defence: str, seeds: Sequence[int], cache: Path
 ) -> list[Predicted]:
     """What the defended predictor says of clean and attacked questions, out of fold, once a seed."""
-    read = core_text if defence in {"core", "both"} else str
+    read = core_text if defence == "core" else str
     matrix, made = case.matrix, []
     clean = queries_of([read(text) for text in matrix.prompts], predictor.options, cache)
     attacked = queries_of([read(text) for text in case.texts], predictor.options, cache)
@@ -150,7 +149,7 @@ def predict(
         print(f"{predictor.name}, {defence}: seed {seed}", flush=True)
         folds = grouped_folds(matrix.groups, FOLDS, seed)
         learnt = clean
-        if defence in {"trained", "both"}:
+        if defence == "trained":
             texts = attacked_in_part(matrix.prompts, np.random.default_rng(seed))
             learnt = queries_of([read(text) for text in texts], predictor.options, cache)
         found = Predicted(np.empty((len(folds), 2)), np.empty((*shape, 2)), folds)
@@ -320,14 +319,14 @@ def measure(predictor: Predictor, args: argparse.Namespace) -> list[dict[str, Ce
 def main() -> None:
     parser = bench_parser(__doc__ or "")
     parser.add_argument("--seeds", type=int, default=5, help="how many; default 5")
-    parser.add_argument("--questions", type=int, default=6_000, help="of the set's 14,031; default 6,000")
+    parser.add_argument("--questions", type=int, default=3_000, help="of the set's 14,031; default 3,000")
     parser.add_argument("--minilm", action="store_true", help="the blend with sentence embeddings too")
     parser.add_argument(
         "--cache", type=Path, default=Path(".cache") / "minilm.sqlite", help="where embeddings are kept"
     )
     args = parser.parse_args()
     hot = FitOptions(model="trained", features="hot", folds=0)
-    predictors = [Predictor("trained, hot", hot, 200, (*PLACES, "paraphrase"), DEFENCES)]
+    predictors = [Predictor("trained, hot", hot, 100, (*PLACES, "paraphrase"), DEFENCES)]
     if args.quick:
         args.seeds, args.questions = 1, 2_000
         predictors = [
