@@ -80,6 +80,11 @@ class MiniLmEncoder:
             rows[row] = self._embed(text)
         return rows
 
+    def vocabulary(self) -> list[str]:
+        """The WordPiece entries by their number: marks, then the most frequent words first."""
+        numbers: dict[str, int] = self._tokenizer.get_vocab()
+        return sorted(numbers, key=numbers.__getitem__)
+
     def fingerprint(self) -> str:
         """A hash of the two files' hashes and the limits."""
         parts = f"{_MODEL[2]} {_TOKENIZER[2]} {MAX_TOKENS} {READ_CHARS}"

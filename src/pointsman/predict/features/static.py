@@ -15,9 +15,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from io import BytesIO
 from pathlib import Path
+from typing import Final
 from zipfile import BadZipFile
 
 import numpy as np
@@ -25,6 +25,9 @@ from numpy.typing import NDArray
 
 from pointsman.errors import DataError
 
+SHIPPED: Final = Path(__file__).parent / "static_embedding.npz"
+"""Made by bench/static_embedding.py from all-MiniLM-L6-v2 (Apache-2.0) and the vocabulary of BERT
+(Apache-2.0)."""
 Vectors = NDArray[np.int8]
 
 
@@ -109,4 +112,4 @@ class StaticTable:
 @cache
 def shipped_table() -> StaticTable:
     """The table that Pointsman ships, read once."""
-    return StaticTable.read(Path(str(files("pointsman.predict.features") / "static_embedding.npz")))
+    return StaticTable.read(SHIPPED)

@@ -3,7 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pointsman.predict.features.distil import distilled, leading, usable_words, word_counts
+from pointsman.predict.features.distil import (
+    bags_of_near_words,
+    distilled,
+    leading,
+    usable_words,
+    word_counts,
+)
 from pointsman.predict.features.static import StaticTable
 
 pytest.importorskip("scipy")
@@ -28,8 +34,7 @@ def test_it_finds_the_vectors_that_made_the_texts() -> None:
     texts = [" ".join(words[pick] for pick in chosen) for chosen in picks]
     sums = np.array([hidden[chosen].sum(0) for chosen in picks])
     embeddings = (sums / np.linalg.norm(sums, axis=1, keepdims=True)).astype(np.float32)
-    weights = np.ones(2500, np.float32)
-    table = distilled(words, texts[:2500], embeddings[:2500], weights, width=8, ridge=0.1)
+    table = distilled(words, texts[:2500], embeddings[:2500], width=8, ridge=0.1)
     made = word_counts(table, texts) @ table.vectors.astype(np.float32)
     made /= np.linalg.norm(made, axis=1, keepdims=True)
     wanted = leading(embeddings, 8)  # the same directions but for a turn, which likeness does not see
@@ -39,6 +44,18 @@ def test_it_finds_the_vectors_that_made_the_texts() -> None:
 
 def test_a_word_without_texts_has_a_vector_of_nothing() -> None:
     embeddings = np.eye(2, dtype=np.float32)
-    table = distilled(["a", "b", "c"], ["a", "b"], embeddings, np.ones(2, np.float32), width=2, ridge=0.1)
+    table = distilled(["a", "b", "c"], ["a", "b"], embeddings, width=2, ridge=0.1)
     assert table.vector("c").tolist() == [0, 0]
     assert table.vector("a") @ table.vector("b") == 0
+
+
+def test_bags_are_of_one_subject() -> None:
+    angles = np.arange(200) * (np.pi / 400)
+    embeddings = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    words = [str(number) for number in range(200)]
+    bags = bags_of_near_words(words, embeddings, 50, np.random.default_rng(2))
+    assert bags == bags_of_near_words(words, embeddings, 50, np.random.default_rng(2))
+    for bag in bags:
+        numbers = sorted(map(int, bag.split()))
+        assert 4 <= len(numbers) <= 14
+        assert np.percentile(numbers, 70) - np.percentile(numbers, 30) <= 80
