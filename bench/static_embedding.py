@@ -1,4 +1,4 @@
-"""Makes the static embedding that Pointsman ships, and shows how near it comes to MiniLM by its width.
+"""Makes a static embedding for Pointsman to ship, and shows how near it comes to MiniLM by its width.
 
 The vocabulary is that of MiniLM's tokenizer. MiniLM embeds each entry alone and bags of words that are
 near each other; the vectors are fitted to these (`predict.features.distil`). Held-out bags tell how well:
