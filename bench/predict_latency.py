@@ -8,8 +8,8 @@
 
 Questions of outcomes/mmlu of 90 to 110 tokens (`prompt_tokens_cl100k`); the model is `trained` on other
 questions, with the ten models that most of them know. Prompts come round again after some 1,500 calls.
-CPU time stands beside wall time: where they differ, something else had the core. `answer_percent` is the p50 over the mean
-time of an answer of the shipped fleet, all its models together.
+CPU time stands beside wall time: where they differ, something else had the core. `answer_percent` is the
+p50 over the mean time of an answer of the shipped fleet, all its models together.
 
     python bench/predict_latency.py
 """
