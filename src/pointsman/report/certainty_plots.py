@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 COLUMNS: Final = 5
 _PANEL_IN: Final = 2.35
+_TITLE_LETTERS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def plot_reliability(panels: Sequence[Reliability], about: str) -> Figure:
             transform=place.transAxes, ha="right", va="bottom", fontsize=7, color=INK,
         )  # fmt: skip
         place.set(xlim=(0, 1), ylim=(0, 1))
-        place.set_title(panel.name, loc="left", fontsize=8, color=INK)
+        place.set_title(_title(panel.name), loc="left", fontsize=8, color=INK)
     figure.supylabel("share of right answers", fontsize=9)
     caption(
         figure, f"Horizontal: predicted probability that the answer is right. {about} Bars: 95% intervals. "
@@ -109,7 +110,7 @@ def plot_learning_curves(panels: Sequence[LearningPanel], measure: str, about: s
             place.axvline(where, color=INK, linewidth=0.8, linestyle=(0, (4, 3)))
             place.text(where, 0.02, f" {word}", transform=place.get_xaxis_transform(), fontsize=7, color=INK)
         place.set_xticks(at, panel.labels, fontsize=6, rotation=60)
-        place.set_title(panel.name, loc="left", fontsize=8, color=INK)
+        place.set_title(_title(panel.name), loc="left", fontsize=8, color=INK)
     low = min(axis.get_ylim()[0] for axis in axes[: len(panels)])
     high = max(axis.get_ylim()[1] for axis in axes[: len(panels)])
     for place in axes[: len(panels)]:
@@ -119,6 +120,11 @@ def plot_learning_curves(panels: Sequence[LearningPanel], measure: str, about: s
     figure.supylabel(measure, fontsize=9)
     caption(figure, f"Horizontal: labels of the endpoint itself. {about} Bands: 95% intervals.")
     return figure
+
+
+def _title(name: str) -> str:
+    """A name that fits above a panel: without its organisation, where it would not."""
+    return name if len(name) <= _TITLE_LETTERS else name.rpartition("/")[2]
 
 
 def _grid(panels: int) -> tuple[Figure, list[Axes]]:
