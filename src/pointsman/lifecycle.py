@@ -16,6 +16,7 @@ the ledger when it ends; only its count stays, so memory follows what is alive.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -125,6 +126,16 @@ class Ledger:
         if entry is None:
             raise IllegalTransition(f"request {request_id!r} is not alive: it never arrived, or it has ended")
         return entry
+
+    def predicting(self, request_ids: Sequence[str]) -> tuple[list[int], list[Entry]]:
+        """Those that wait for predictions, with their places in `request_ids`."""
+        rows, entries = [], []
+        for row, request_id in enumerate(request_ids):
+            entry = self._alive.get(request_id)
+            if entry and entry.state is State.PREDICTING:
+                rows.append(row)
+                entries.append(entry)
+        return rows, entries
 
     def arrive(self, request: Request, now: float) -> Entry:
         """Take in a new request. Raises IllegalTransition if its id is alive."""

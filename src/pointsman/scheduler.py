@@ -7,8 +7,8 @@
         dispatch from every queue that changed     up to its endpoint's max_concurrent
         return the commands
 
-Its state is the ledger and, for each endpoint, a queue with its count of running requests. A step
-costs O(what changed): a queue is touched only when something joined or left it.
+Its state is the ledger and, for each endpoint, a queue with its count of running requests (`queues.py`).
+A step costs O(what changed): a queue is touched only when something joined or left it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import inf, isfinite
+from math import inf
 from typing import Final
 
 import numpy as np
@@ -34,7 +34,6 @@ from pointsman.events import (
     Command,
     Completed,
     Deferred,
-    Dispatch,
     Event,
     Failed,
     Learn,
@@ -50,7 +49,7 @@ from pointsman.hooks import GuardedHooks, Hooks
 from pointsman.legality import check_events
 from pointsman.lifecycle import Entry, Ledger, Move, State
 from pointsman.order.base import OrderPolicy
-from pointsman.order.queue import EndpointQueue
+from pointsman.queues import Queues
 from pointsman.review import Review
 from pointsman.step import Step
 from pointsman.types import (
@@ -58,7 +57,6 @@ from pointsman.types import (
     Admission,
     AnswerSignals,
     CostTable,
-    Decision,
     Endpoint,
     EndpointView,
     Outcome,
@@ -112,19 +110,18 @@ class Scheduler:
             raise InternalError(f"the prior must have one row for {names}, not {prior.endpoints}")
         self.ledger = Ledger()
         self.endpoints = tuple(endpoints)
-        self.order = order
         self._prior = prior
         self._options = options or SchedulerOptions()
         self._hooks = GuardedHooks(hooks) if hooks else Hooks()
         self.decider = Decider(endpoints, admit, assign, max_queued=self._options.max_queued)
         self._review = Review(answers, self.decider, names)
-        self._queues = [EndpointQueue(endpoint, endpoint.max_concurrent) for endpoint in endpoints]
+        self._queues = Queues(endpoints, order, self._review)
         self._names = names
         self._column = {name: column for column, name in enumerate(names)}
 
     def view(self) -> tuple[EndpointView, ...]:
         """The endpoints' states now."""
-        return tuple(queue.view() for queue in self._queues)
+        return self._queues.view()
 
     def step(self, events: Sequence[Event], now: float) -> list[Command]:
         """Apply `events` at time `now` and say what to do.
@@ -138,8 +135,7 @@ class Scheduler:
             self._apply(event, step)
         if step.arrived:
             self._ask_predictions(step)
-        for column in sorted(step.changed):
-            self._dispatch(column, step)
+        self._queues.dispatch(step)
         if step.outcomes:
             step.commands.append(Learn(tuple(step.outcomes)))
         return step.commands
@@ -157,14 +153,14 @@ class Scheduler:
                 self._complete(self.ledger.entry(request_id), outcome, signals, step)
             case Failed(request_id, outcome, given):
                 entry = self.ledger.entry(request_id)
-                self._release(entry, step)
+                self._queues.release(entry, step)
                 self._review.failed(entry, outcome, given, step)
             case Cancelled(request_id, reason):
                 self._cancel(request_id, reason, step)
             case CapacityChanged(endpoint, max_concurrent, healthy):
                 self._change_capacity(self._column[endpoint], max_concurrent, healthy, step)
             case LoadObserved(endpoint, load):
-                self._queues[self._column[endpoint]].observe(load)
+                self._queues.observe(self._column[endpoint], load)
             case Woke(PredictionDue(request_ids)):
                 self._bypass(request_ids, "predictions were late", step)
             case Woke(Deferred(request_id)):
@@ -188,13 +184,12 @@ class Scheduler:
         if not requests:
             return
         deadline_s = step.now + self._options.predict_deadline_s
-        running = tuple(queue.running for queue in self._queues)
-        step.commands.append(Predict(requests, running, deadline_s))
+        step.commands.append(Predict(requests, self._queues.running(), deadline_s))
         step.commands.append(Wake(deadline_s, PredictionDue(tuple(request.id for request in requests))))
 
     def _take_predictions(self, request_ids: Sequence[str], table: CostTable, step: Step) -> None:
         """Predictions of requests that no longer wait for them (cancelled, bypassed) are dropped."""
-        rows, entries = self._predicting(request_ids)
+        rows, entries = self.ledger.predicting(request_ids)
         if not rows:
             return
         if len(rows) < len(request_ids):
@@ -203,20 +198,10 @@ class Scheduler:
 
     def _bypass(self, request_ids: Sequence[str], reason: str, step: Step) -> None:
         """Requests that still wait for predictions go on with the prior."""
-        _, entries = self._predicting(request_ids)
+        _, entries = self.ledger.predicting(request_ids)
         if entries:
             self._hooks.bypassed(len(entries), reason)
             self._decide(self._prior.take(np.zeros(len(entries), dtype=np.int64)), entries, step)
-
-    def _predicting(self, request_ids: Sequence[str]) -> tuple[list[int], list[Entry]]:
-        """Those that wait for predictions, with their places in `request_ids`."""
-        rows, entries = [], []
-        for row, request_id in enumerate(request_ids):
-            entry = self.ledger.get(request_id)
-            if entry and entry.state is State.PREDICTING:
-                rows.append(row)
-                entries.append(entry)
-        return rows, entries
 
     # Decisions
 
@@ -232,7 +217,9 @@ class Scheduler:
             for entry, answer in zip(entries, answers, strict=True):
                 if isinstance(answer, Exception):
                     step.fail(entry, self.decider.assign.name, answer)
-                elif done and answer.column >= 0 and self._closed(answer.column):
+                elif (
+                    done and answer.column >= 0 and self.decider.closed(self._queues.endpoint(answer.column))
+                ):
                     break
                 else:
                     self._settle(entry, answer, step)
@@ -241,9 +228,6 @@ class Scheduler:
                 return
             entries, table = entries[done:], table.take(slice(done, None))
 
-    def _closed(self, column: int) -> bool:
-        return self.decider.closed(self._queues[column].view()) is not None
-
     def _settle(self, entry: Entry, decided: Decided, step: Step) -> None:
         """Keep the decision and carry it out."""
         admit, column, decision = decided
@@ -251,7 +235,7 @@ class Scheduler:
         step.record(decision)
         match admit.action:
             case Admission.RUN:
-                self._enqueue(entry, column, decision, step)
+                self._queues.join(entry, column, decision, step)
             case Admission.DEFER:
                 until_s = admit.until_s
                 if until_s is None or not step.now < until_s < inf:
@@ -266,45 +250,14 @@ class Scheduler:
                 code = refusal_code(decision)
                 step.end(entry, Move.REFUSE, admit.reason, code)
 
-    # Queues and slots
-
-    def _enqueue(
-        self, entry: Entry, column: int, decision: Decision, step: Step, move: Move = Move.QUEUE
-    ) -> None:
-        try:
-            key = self.order.key(entry.request, decision, entry.arrived_s)
-        except Exception as error:  # noqa: BLE001 - policies may be anyone's; the loop must go on
-            step.fail(entry, self.order.name, error)
-            return
-        if not isfinite(key):
-            step.fail(entry, self.order.name, InternalError(f"key {key} is not finite"))
-            return
-        self.ledger.move(entry, move)
-        entry.endpoint = column
-        self._queues[column].push(key, entry)
-        step.changed.add(column)
-
-    def _dispatch(self, column: int, step: Step) -> None:
-        """Fill the endpoint's free slots from its queue, in order."""
-        queue = self._queues[column]
-        while (entry := queue.start_next()) is not None:
-            self.ledger.move(entry, Move.DISPATCH)
-            entry.dispatched_s, entry.beside = step.now, queue.running - 1
-            entry.held = self._review.holds(entry, step)
-            step.commands.append(Dispatch(entry.request.id, queue.endpoint.name, entry.held))
-            self._hooks.dispatched(entry.request, queue.endpoint.name, step.now - entry.waits_from_s)
+    # What follows an answer, a cancellation, a fault
 
     def _complete(self, entry: Entry, outcome: Outcome, signals: AnswerSignals | None, step: Step) -> None:
         """An endpoint answered: that ends the request, or another endpoint is asked."""
-        self._release(entry, step)
+        self._queues.release(entry, step)
         decision = self._review.answered(entry, outcome, signals, self.view(), step)
         if decision is not None and decision.endpoint is not None:
-            self._enqueue(entry, self._column[decision.endpoint], decision, step, Move.ESCALATE)
-
-    def _release(self, entry: Entry, step: Step) -> None:
-        """A running request gives its slot back."""
-        self._queues[entry.endpoint].release()
-        step.changed.add(entry.endpoint)
+            self._queues.join(entry, self._column[decision.endpoint], decision, step, Move.ESCALATE)
 
     def _cancel(self, request_id: str, reason: str, step: Step) -> None:
         entry = self.ledger.get(request_id)
@@ -315,15 +268,13 @@ class Scheduler:
             step.commands.append(Abort(request_id, self.endpoints[entry.endpoint].name))
             return
         if entry.state is State.QUEUED:
-            self._queues[entry.endpoint].remove(entry)
+            self._queues.leave(entry)
         step.end(entry, Move.FAIL, reason, "cancelled")
 
     def _change_capacity(self, column: int, max_concurrent: int, healthy: bool, step: Step) -> None:
-        queue = self._queues[column]
-        queue.set_capacity(max_concurrent, healthy=healthy)
-        step.changed.add(column)
-        if not healthy:
-            self._move_elsewhere(queue.drain(), step)
+        left = self._queues.change_capacity(column, max_concurrent, healthy, step)
+        if left:
+            self._move_elsewhere(left, step)
 
     def _move_elsewhere(self, entries: Sequence[Entry], step: Step) -> None:
         """New decisions, from the predictions that were made once, for those whose endpoint went down.
