@@ -10,11 +10,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.admit.always import AlwaysAdmit
+from pointsman.admit.value import ValueAdmit
 from pointsman.assign.explain import explain
 from pointsman.assign.value import ValueAssign
+from pointsman.assign.weighted import WeightedAssign
 from pointsman.decide import Decider
 from pointsman.testing.fakes import make_endpoints, make_request, make_table
-from pointsman.types import CostTable, Decision, EndpointView, Estimate, Penalties, RunCost, Slo, ValueTerms
+from pointsman.types import (
+    Admission,
+    CostTable,
+    Decision,
+    EndpointView,
+    Estimate,
+    Penalties,
+    RunCost,
+    Slo,
+    ValueTerms,
+    Weights,
+)
 
 ENDPOINTS = make_endpoints(4)
 VIEW = [EndpointView(e.name, 0, 0, 2, healthy=True) for e in ENDPOINTS]
@@ -96,3 +109,23 @@ def test_without_the_costs_only_the_scores_are_shown() -> None:
     shown = explain(decide(make_table(ENDPOINTS), terms))
     assert shown.flips == ()
     assert all(candidate.terms == () and candidate.score is not None for candidate in shown.candidates)
+
+
+def test_what_only_the_admission_weighed_is_not_shown_as_the_terms_of_other_scores() -> None:
+    """The admission `value` skips, and the policy that scored is another one."""
+    terms = ValueTerms(RunCost(constant=5.0))
+    weights = WeightedAssign(Weights(accuracy=1.0, energy=1.0))
+    decider = Decider(ENDPOINTS, ValueAdmit(terms), weights, max_queued=9)
+    made = decider.decide([make_request()], make_table(ENDPOINTS), VIEW, 0.0)[0].decision
+    assert (made.action, made.policy) == (Admission.SKIP, "value")
+    for candidate in explain(made, None, terms).candidates:
+        assert sum(term.product or 0.0 for term in candidate.terms) == pytest.approx(candidate.score)
+
+
+def test_a_skipped_request_shows_the_terms_where_both_stages_weigh_costs() -> None:
+    terms = ValueTerms(RunCost(constant=5.0))
+    decider = Decider(ENDPOINTS, ValueAdmit(terms), ValueAssign(terms), max_queued=9)
+    made = decider.decide([make_request()], make_table(ENDPOINTS), VIEW, 0.0)[0].decision
+    assert made.action is Admission.SKIP
+    for candidate in explain(made, None, terms).candidates:
+        assert sum(term.product or 0.0 for term in candidate.terms) == pytest.approx(candidate.score)

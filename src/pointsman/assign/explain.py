@@ -17,7 +17,15 @@ from pointsman.assign.counterfactual import (
     telling_columns,
 )
 from pointsman.assign.explain_value import ValueScore, value_flips, value_terms
-from pointsman.assign.explanation import Candidate, Explanation, Flip, PredictionChange, Term, Weighed
+from pointsman.assign.explanation import (
+    UNITS,
+    Candidate,
+    Explanation,
+    Flip,
+    PredictionChange,
+    Term,
+    Weighed,
+)
 from pointsman.assign.value import ValueAssign
 from pointsman.assign.weighted import FIELDS, Weighing, normalised_costs, raw_costs, weighted_scores
 from pointsman.types import (
@@ -31,9 +39,6 @@ from pointsman.types import (
     ValueTerms,
     Weights,
 )
-
-UNITS: Final = ("", "J", "s", "$", "g CO2e")
-"""Of `OBJECTIVES`; accuracy is a probability."""
 
 _ALL: Final = tuple(range(len(OBJECTIVES)))
 _PARETO: Final = 4  # accuracy, energy, time, price
@@ -76,9 +81,7 @@ def explain(
     table = decision.predictions
     raw = raw_costs(table, _ALL)
     scored = _Scored.of(decision, table.endpoints, raw)
-    by_value = None
-    if value is not None and decision.policy == ValueAssign.name:
-        by_value = ValueScore.of(decision, table, value)
+    by_value = _by_value(decision, table, value)
     candidates = _candidates(decision, table, raw, scored, facts or {}, by_value)
     flips = _flips(decision.endpoint, table, raw, scored) if scored.weighted else ()
     if by_value is not None:
@@ -96,6 +99,16 @@ def explain(
         bypassed=table.bypassed,
         weighed=_weighed(decision.valuation, table.endpoints),
     )
+
+
+def _by_value(decision: Decision, table: CostTable, value: ValueTerms | None) -> ValueScore | None:
+    """The terms of a choice by value; None for one by other scores, such as where only the admission weighed."""
+    if value is None or decision.score is None or decision.policy != ValueAssign.name:
+        return None
+    made = ValueScore.of(decision, table, value)
+    totals, score = made.totals(), decision.score
+    known = np.isfinite(totals) & np.isfinite(score)
+    return made if np.allclose(totals[known], score[known], rtol=1e-9, atol=0.0) else None
 
 
 def _weighed(valuation: Valuation | None, names: Sequence[str]) -> Weighed | None:

@@ -12,11 +12,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pointsman.assign.explanation import Flip, PredictionChange, Term
+from pointsman.assign.explanation import UNITS, Flip, PredictionChange, Term
 from pointsman.assign.weighted import FIELDS
 from pointsman.types import OBJECTIVES, Bools, CostTable, Decision, Estimate, Floats, ValueTerms
 
-_UNITS: Final = ("", "J", "s", "$", "g CO2e")
 _MARGIN: Final = 1e-9
 """By how much, relative to the numbers at hand, a changed score must be below the others."""
 
@@ -62,7 +61,7 @@ def value_terms(score: ValueScore, table: CostTable, e: int) -> tuple[Term, ...]
         known = np.isfinite(value)
         made.append(
             Term(
-                objective, float(score.rates[k]), value if known else None, _finite(low), _finite(high), _UNITS[k],
+                objective, float(score.rates[k]), value if known else None, _finite(low), _finite(high), UNITS[k],
                 float(score.amounts[k, e]) if known else None, float(products[k, e]) if known else None, raw=True,
             )
         )  # fmt: skip
@@ -101,7 +100,7 @@ def _changes(score: ValueScore, e: int, gap: float) -> tuple[PredictionChange, .
         needed = amount - (gap / float(score.rates[k])) * (1 + _MARGIN) - _MARGIN * amount
         if 0.0 <= needed < amount:
             was, would = (1 - amount, 1 - needed) if k == 0 else (amount, needed)
-            found.append((needed / amount, PredictionChange(OBJECTIVES[k], was, would, _UNITS[k])))
+            found.append((needed / amount, PredictionChange(OBJECTIVES[k], was, would, UNITS[k])))
     return tuple(change for _, change in sorted(found, key=lambda pair: -pair[0]))
 
 

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from pointsman.types import OBJECTIVES, Weights
+
+UNITS: Final = ("", "J", "s", "$", "g CO2e")
+"""Of `OBJECTIVES`; accuracy is a probability."""
 
 
 @dataclass(frozen=True, slots=True)
