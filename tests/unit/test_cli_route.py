@@ -14,6 +14,7 @@ from pointsman.cli.route import route
 from pointsman.engines.fleet import Fleet
 from pointsman.predict.artifact import FitArtifact
 from pointsman.predict.cost import ShapeCost
+from pointsman.predict.judge import AnswerJudge
 from pointsman.predict.length import LinearLength
 from pointsman.predict.model_profile import CostCurve, ModelProfile, Provenance, QualityPrior, TokenCount
 from pointsman.testing.tiny_gguf import write_tiny_gguf
@@ -172,7 +173,7 @@ def test_weights_for_a_policy_without_weights_are_refused(config: Path, tmp_path
     other.write_text(CONFIG.replace("POLICY", "random, seed: 3"))
     result = invoke("--prompt", "x", "--config", other, "--weight-energy", "1")
     assert result.exit_code == 2
-    assert "the configured policy 'random' reads no weights" in result.stderr
+    assert "the policy 'random' reads no weights" in result.stderr
     made = explained("--prompt", "x", "--config", other)
     assert made["policy"] == "random"
     assert made["flips"] == []
@@ -270,3 +271,53 @@ def test_a_model_name_chooses_the_policy(config: Path) -> None:
     assert (bad.exit_code, "with a number T from 0 to 1" in bad.output) == (2, True)
     unknown = invoke(*base, "router-best-0.7")
     assert (unknown.exit_code, "router-floor-T" in unknown.output) == (2, True)
+
+
+def test_a_cascade_by_model_name_is_known_where_one_is_configured(config: Path) -> None:
+    base = ("--prompt", PROMPT, "--config", config, "--model", "router-cascade-0.8")
+    unknown = invoke(*base)
+    assert (unknown.exit_code, "router-floor-T" in unknown.stderr) == (2, True)
+    assert "router-cascade-T" not in unknown.stderr
+    (config.parent / "judge.json").write_text(AnswerJudge(("small", "large"), {}).to_json())
+    policy = "{name: cheapest, endpoints: [large, small], judge: judge.json}"
+    config.write_text(
+        config.read_text().replace("{name: weighted, weights: {accuracy: 1, energy: 1, time: 1}}", policy)
+    )
+    made = explained(*base)
+    assert (made["endpoint"], made["policy"]) == ("large", "cascade")
+    assert made["reason"] == "the cascade begins with large"
+
+
+@pytest.mark.parametrize("model", ["router-floor-0.3", "router-cascade-0.8"])
+def test_weights_for_a_model_name_that_reads_none_are_refused(config: Path, model: str) -> None:
+    (config.parent / "judge.json").write_text(AnswerJudge(("small", "large"), {}).to_json())
+    config.write_text(
+        config.read_text().replace(
+            "{name: weighted,", "{name: weighted, endpoints: [small, large], judge: judge.json,"
+        )
+    )
+    result = invoke("--prompt", PROMPT, "--config", config, "--model", model, "--weight-energy", "1")
+    assert (result.exit_code, "reads no weights" in result.stderr) == (2, True)
+
+
+def test_a_model_of_that_name_goes_first(config: Path) -> None:
+    config.write_text(config.read_text().replace("model_name: small", "model_name: router-floor-0.9"))
+    made = explained("--prompt", PROMPT, "--config", config, "--model", "router-floor-0.9")
+    assert made["endpoint"] == "router-floor-0.9"
+
+
+def test_what_was_admitted_among_all_endpoints_runs_on_the_chosen_one_alone(config: Path) -> None:
+    """The large one's quality reaches the threshold, and the weights choose the small one, which is not there."""
+    result = invoke(
+        "--prompt",
+        "x",
+        "--config",
+        config,
+        "--model",
+        "router-threshold-0.6",
+        "--weight-energy",
+        "1",
+        "--run",
+    )
+    assert result.exit_code == 6
+    assert "refused" in result.stderr

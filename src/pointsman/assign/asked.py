@@ -12,7 +12,7 @@ from pointsman.assign.first import FirstAssign
 from pointsman.assign.floor import FloorAssign
 from pointsman.types import Assignment, Bools, CostTable, EndpointView, Request, Router
 
-_CHOOSE: Final = frozenset({FloorAssign.name, FirstAssign.name})
+CHOOSE: Final = frozenset({FloorAssign.name, FirstAssign.name})
 """Policies that choose endpoints, among those that a model name may choose."""
 
 
@@ -35,7 +35,7 @@ class AskedAssign:
         rows: dict[Router | None, list[int]] = {}
         for row, request in enumerate(requests):
             router = request.router
-            rows.setdefault(router if router and router.policy in _CHOOSE else None, []).append(row)
+            rows.setdefault(router if router and router.policy in CHOOSE else None, []).append(row)
         if list(rows) == [None]:
             return self._configured.assign(requests, table, eligible, view)
         parts = []

@@ -4,7 +4,7 @@ Plugins come in through entry points: `pointsman.admit`, `pointsman.assign` and 
 name factories that take the configuration's section for their stage and give a policy.
 """
 
-from pointsman.build.gateway import build_gateway
+from pointsman.build.gateway import build_gateway, edge_of
 from pointsman.build.outside import engines_of, fleet_of, meters_of
 from pointsman.build.policies import decider_of
 from pointsman.build.predictions import predictor_of
@@ -16,6 +16,7 @@ __all__ = [
     "build_gateway",
     "build_system",
     "decider_of",
+    "edge_of",
     "endpoints_of",
     "engines_of",
     "fleet_of",

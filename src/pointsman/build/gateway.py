@@ -14,6 +14,16 @@ from pointsman.gateway import Edge, Gateway, GatewayMetrics
 from pointsman.types.router import ROUTERS
 
 
+def edge_of(config: Config) -> Edge:
+    """What callers may name under a configuration."""
+    return Edge(
+        models=tuple(dict.fromkeys(endpoint.model for endpoint in endpoints_of(config))),
+        service_classes={slo.service_class: slo for slo in config.service_classes},
+        tenants=frozenset(config.tenants),
+        routers=(*ROUTERS, *([CASCADE] if config.policy.judge else [])),
+    )
+
+
 def build_gateway(config: Config, running: Sequence[FleetEndpoint], clock: Clock) -> Gateway:
     """The ASGI application; `running` are the started fleet's addresses. It closes what it opened.
 
@@ -21,12 +31,6 @@ def build_gateway(config: Config, running: Sequence[FleetEndpoint], clock: Clock
     """
     metrics = GatewayMetrics(endpoints_of(config))
     system = build_system(config, running, clock, metrics)
-    edge = Edge(
-        models=tuple(dict.fromkeys(endpoint.model for endpoint in system.endpoints)),
-        service_classes={slo.service_class: slo for slo in config.service_classes},
-        tenants=frozenset(config.tenants),
-        routers=(*ROUTERS, *([CASCADE] if config.policy.judge else [])),
-    )
     # Energy that nobody measured is an assumption, so it is marked like what a model gives.
     modelled = {
         name: profile.provenance.energy_modelled or not profile.provenance.meter
@@ -37,7 +41,7 @@ def build_gateway(config: Config, running: Sequence[FleetEndpoint], clock: Clock
         system.endpoints,
         clock,
         metrics,
-        edge=edge,
+        edge=edge_of(config),
         max_body_bytes=config.server.max_body_bytes,
         energy_modelled=modelled,
         skip_reply=config.admission.reply if config.admission.on_skip == "reply" else None,

@@ -11,9 +11,10 @@ from typing import Annotated
 
 import typer
 
+from pointsman.assign.asked import CHOOSE
 from pointsman.assign.explain import EndpointFacts, explain
 from pointsman.assign.explanation import Explanation
-from pointsman.build import decider_of, endpoints_of, predictor_of, read_config
+from pointsman.build import decider_of, edge_of, endpoints_of, predictor_of, read_config
 from pointsman.clock import RealClock
 from pointsman.config import Config
 from pointsman.errors import BadRequest, NoEligibleEndpoint
@@ -21,7 +22,6 @@ from pointsman.predict.base import Predictor, quality_sources
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.model_profile import Provenance
 from pointsman.types import AUTO, Admission, Decision, Endpoint, EndpointView, Prompt, Request, Weights
-from pointsman.types.router import read_router, router_names
 
 PromptText = Annotated[
     str | None, typer.Option("--prompt", metavar="TEXT", help="The prompt; `-` reads it from stdin.")
@@ -52,7 +52,7 @@ CarbonWeight = Annotated[
     float | None, typer.Option("--weight-carbon", "--weight_carbon", help="Weight of grams of CO2e.")
 ]
 
-_WITHOUT_WEIGHTS = ("cheapest", "floor", "random", "single", "value")
+_WITHOUT_WEIGHTS = ("cascade", "cheapest", "floor", "random", "single", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +80,7 @@ def preview(config: Config, request: Request) -> Preview:
     Raises: NoEligibleEndpoint where none can serve it; BadRequest for weights that can't be used.
     """
     endpoints = endpoints_of(config)
-    _check_model(request.model, endpoints)
-    _check_weights(request.weights, config)
+    _check_weights(request, config)
     inner, predictor = predictor_of(config, RealClock())
     idle = [EndpointView(e.name, 0, 0, e.max_concurrent, healthy=True) for e in endpoints]
     table = predictor.predict([request], [0] * len(endpoints))
@@ -156,10 +155,9 @@ def prompt_request(
 ) -> Request:
     """The request as an OpenAI client would send it.
 
-    Raises: BadRequest if it is longer than the configuration takes in, or for a threshold in `model` that
-        can't be used.
+    Raises: BadRequest if it is longer than the configuration takes in, or for a `model` that nobody serves.
     """
-    router = read_router(model)
+    pinned, router = edge_of(config).read_model(model)
     body = {"model": model, "messages": [{"role": "user", "content": prompt}]}
     payload = json.dumps(body | ({"max_tokens": max_tokens} if max_tokens else {})).encode()
     limit = config.server.max_body_bytes
@@ -174,7 +172,7 @@ def prompt_request(
         "route",
         Prompt(prompt, total_bytes=size),
         max_tokens,
-        model=AUTO if router else model,
+        model=pinned,
         weights=weights,
         router=router,
         payload=payload,
@@ -191,23 +189,14 @@ def _decoded(raw: bytes, source: str) -> str:
         ) from error
 
 
-def _check_model(model: str, endpoints: tuple[Endpoint, ...]) -> None:
-    models = sorted({endpoint.model for endpoint in endpoints})
-    if model != AUTO and model not in models:
-        raise BadRequest(
-            f"no endpoint serves the model {model!r}",
-            remedy=f"Choose one of {', '.join((*models, AUTO, *router_names()))}",
-            param="model",
-        )
-
-
-def _check_weights(weights: Weights | None, config: Config) -> None:
+def _check_weights(request: Request, config: Config) -> None:
+    weights, router = request.weights, request.router
     if weights is None:
         return
-    if config.policy.name in _WITHOUT_WEIGHTS:
+    policy = router.policy if router is not None and router.policy in CHOOSE else config.policy.name
+    if policy in _WITHOUT_WEIGHTS:
         raise BadRequest(
-            f"the configured policy {config.policy.name!r} reads no weights",
-            remedy="Set policy: weighted, or give no weights",
+            f"the policy {policy!r} reads no weights", remedy="Set policy: weighted, or give no weights"
         )
     if weights.carbon > 0 and config.energy.grid_gco2e_per_kwh is None:
         raise BadRequest(

@@ -221,7 +221,8 @@ async def _ask(seen: Preview, alone: Config, running: tuple[FleetEndpoint, ...])
     system = build_system(alone, running, RealClock())
     body = b""
     try:
-        async with system.driver.submit(seen.request) as handle:
+        # Whether it runs has been decided, over all endpoints; one alone might be skipped.
+        async with system.driver.submit(replace(seen.request, router=None)) as handle:
             await handle.settled()
             async for chunk in handle:
                 body += chunk.data
