@@ -46,7 +46,7 @@ COMMANDS: Final = {
     ),
     "collect": (
         "pointsman.cli.collect",
-        "Ask real endpoints questions with known answers and keep the outcomes, to learn from.",
+        "Ask real endpoints questions with known answers, and keep how well each did: data to learn from.",
     ),
     "compete": (
         "pointsman.cli.compete",
