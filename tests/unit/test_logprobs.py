@@ -117,3 +117,16 @@ def test_an_answer_that_is_too_long_to_be_kept_is_refused():
     made.add(Chunk(b"x" * MAX_HELD_BYTES))
     with pytest.raises(EngineGarbage, match="too long to be judged"):
         made.add(Chunk(b"x"))
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b': a comment on "logprobs"\n\n',
+        b'data: {"choices":[{"index":0,"logprobs":null}],"\xff":1}\n\n',
+        b'data: {"choices":{"logprobs":1}}\n\n',
+    ],
+)
+def test_what_is_in_no_known_form_is_given_on_as_it_came(event):
+    """It must not raise: the answer is released in the loop that all requests share."""
+    assert event_without_logprobs(event) == event

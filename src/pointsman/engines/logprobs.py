@@ -73,11 +73,14 @@ def read_logprobs(data: bytes) -> Tokens:
 
 
 def without_logprobs(data: bytes) -> bytes:
-    """The same JSON answer, or chunk, without any; byte for byte the same if it holds none."""
+    """The same JSON answer, or chunk, without any; the very same bytes if it holds none in a known form."""
     if b'"logprobs"' not in data:
         return data
-    fields = _decode_fields(data)
-    choices = _decode_choices(fields.get("choices", b"[]"))
+    try:
+        fields = _decode_fields(data)
+        choices = _decode_choices(fields.get("choices", b"[]"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return data
     for choice in choices:
         choice.pop("logprobs", None)
     fields["choices"] = msgspec.Raw(msgspec.json.encode(choices))
@@ -88,4 +91,6 @@ def event_without_logprobs(event: bytes) -> bytes:
     """The same event of a stream without any."""
     if b'"logprobs"' not in event:
         return event
-    return b"data: " + without_logprobs(data_of(event)) + b"\n\n"
+    data = data_of(event)
+    rest = without_logprobs(data)
+    return event if rest is data else b"data: " + rest + b"\n\n"
