@@ -245,6 +245,7 @@ async def test_going_down_while_it_is_waited_for_gives_out_what_is_held(start):
     status, said, headers = await call
     assert (status, said["model"]) == (200, "up-small")
     assert headers["x-pointsman-verdict"] == "large went down"
+    assert headers["x-pointsman-degraded"] == "true"
 
 
 @pytest.mark.parametrize("step", ["small", "large", "queue"])
@@ -302,3 +303,19 @@ async def test_text_completions_cascade_too(start):
     status, said, _ = await world.post("/completions", prompt="one two", messages=None)
     assert (status, said["model"]) == (200, "up-large")
     assert world.small.bodies[0]["logprobs"] == 1
+
+
+async def test_an_answer_that_is_asked_for_again_while_closing_has_the_grace_too(start):
+    world = await start()
+    world.small.logprob = UNSURE
+    world.small.gate.clear()
+    call = asyncio.ensure_future(world.post())
+    await world.small.until(received=1)
+    world.large.gate.clear()
+    closing = asyncio.ensure_future(world.gateway._driver.close(grace_s=20.0))
+    world.small.gate.set()
+    await world.large.until(received=1)
+    world.large.gate.set()
+    status, said, _ = await call
+    assert (status, said["model"]) == (200, "up-large")
+    await closing

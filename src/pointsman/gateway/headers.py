@@ -70,7 +70,7 @@ class DecisionHeaders:
                 headers.extend(self._predictions(decision, endpoint))
         if decision.valuation is not None:
             headers.extend(self._valuation(decision, decision.valuation))
-        headers.extend(_judged(handle))
+        headers.extend(_judged(handle, decision))
         if outcome is not None:
             headers.extend(_measured(with_all_runs(outcome, handle.unused)))
         return headers
@@ -98,7 +98,7 @@ class DecisionHeaders:
         return headers
 
 
-def _judged(handle: Handle) -> list[Header]:
+def _judged(handle: Handle, decision: Decision) -> list[Header]:
     """Of an answer that was judged: how many endpoints were asked, why it was kept, and whether in need.
 
     While a larger endpoint's answer streams, the reason is that of the decision to ask it.
@@ -110,8 +110,8 @@ def _judged(handle: Handle) -> list[Header]:
     headers = [(b"x-pointsman-steps", b"%d" % handle.runs)]
     if outcome is not None and kept:
         headers.append((b"x-pointsman-verdict", header_value(outcome.reason)))
-    if any(run.disposition is Disposition.FAILED for run in handle.unused):
-        headers.append((b"x-pointsman-degraded", b"true"))
+        if outcome.endpoint != decision.endpoint:  # another one was to answer
+            headers.append((b"x-pointsman-degraded", b"true"))
     return headers
 
 

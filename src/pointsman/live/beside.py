@@ -1,8 +1,8 @@
 """Predictions that take milliseconds are made in a thread, so that the event loop serves others meanwhile.
 
-A predictor asks for it with the attribute `slow` (see `predict.base.is_slow`). One thread makes one batch after another, so
-a predictor is never asked twice at once. What is not there at its deadline is bypassed (invariant 9);
-what could only come too late is not begun.
+A predictor asks for it with the attribute `slow` (see `predict.base.is_slow`). One thread makes one batch
+after another, so a predictor is never asked twice at once. What is not there at its deadline is bypassed
+(invariant 9); what could only come too late is not begun.
 """
 
 from __future__ import annotations

@@ -154,8 +154,10 @@ class LiveDriver:
         for request_id in [name for name in self._handles if name not in self._tasks]:
             self._cancel(request_id, CLOSING)
         self._turn()
-        if self._tasks:
-            await asyncio.wait(list(self._tasks.values()), timeout=grace_s)
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + grace_s
+        while self._tasks and (left_s := until_s - loop.time()) > 0:  # again, since an answer may escalate
+            await asyncio.wait(list(self._tasks.values()), timeout=left_s)
         for request_id in list(self._handles):
             self._cancel(request_id, CLOSING)
         self._turn()
