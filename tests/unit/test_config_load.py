@@ -396,6 +396,13 @@ def test_missing_files_are_only_warned_of(load):
     ]
 
 
+def test_a_judge_that_is_not_there_yet_is_warned_of(load):
+    config = load(f"{VLLM}pointsman: {{policy: {{name: cheapest, endpoints: [a, b], judge: j.json}}}}\n")
+    assert [str(w).partition("pointsman.")[2] for w in config.warnings] == [
+        f"policy.judge: there is no file {config.policy.judge} yet"
+    ]
+
+
 def test_a_file_of_models_or_of_fleet_alone_is_enough_but_not_neither(load, refused):
     fleet = "pointsman: {fleet: {models: [{name: a, path: a.gguf, threads: 2}]}}"
     made = load(fleet)

@@ -12,6 +12,8 @@ from pointsman.config.tree import Node
 
 ON_SKIP: Final = ("error", "reply", "defer")
 _MAX_WAIT_S: Final = 86_400.0
+_MIN_RETRY_S: Final = 0.01
+"""Each look is a prediction; less would keep the loop busy with those it puts off."""
 
 
 def _check_defer(defer: DeferConfig, node: Node) -> Iterator[Problem]:
@@ -26,7 +28,7 @@ def _check_defer(defer: DeferConfig, node: Node) -> Iterator[Problem]:
 class DeferConfig:
     """How long a request is put off that would be skipped now."""
 
-    retry_s: float = setting(10.0, number(0, _MAX_WAIT_S, above=True), "seconds between two looks at it")
+    retry_s: float = setting(10.0, number(_MIN_RETRY_S, _MAX_WAIT_S), "seconds between two looks at it")
     max_defer_s: float = setting(300.0, number(0, _MAX_WAIT_S, above=True), "seconds until its time is up")
     then: str = setting("run", one_of(("run", "refuse")), "run or refuse: what becomes of it then")
 

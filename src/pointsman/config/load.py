@@ -108,6 +108,7 @@ def _missing_files(settings: Settings, ours: Node) -> Iterator[Problem]:
     """A file may still be written before it is needed, so this only warns."""
     named = {
         "fit": settings.fit,
+        "policy.judge": settings.policy.judge,
         "energy.meter.file": settings.energy.meter.file,
         "energy.grid_gco2e_per_kwh": settings.energy.grid_gco2e_per_kwh,
         **{f"fleet.models[{i}].path": model.path for i, model in enumerate(settings.fleet.models)},
