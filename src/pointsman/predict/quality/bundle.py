@@ -81,9 +81,7 @@ class Bundle:
             fresh.rename(path)
 
     def _files(self) -> dict[str, bytes]:
-        packed = io.BytesIO()
-        np.savez(packed, allow_pickle=False, **dict(self.arrays))
-        files = {_MODEL: _dump(self.model), _ARRAYS: packed.getvalue()}
+        files = {_MODEL: _dump(self.model), _ARRAYS: _pack(self.arrays)}
         finite = {name: _is_finite(array) for name, array in self.arrays.items()}
         manifest = {
             "format": FORMAT,
@@ -169,6 +167,16 @@ def _finite(text: str) -> float:
     if not math.isfinite(value := float(text)):
         raise ValueError(f"{text} is not finite")
     return value
+
+
+def _pack(arrays: Arrays) -> bytes:
+    """An npz. `np.savez` would take the names `file` and `allow_pickle` for its own arguments."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(array), allow_pickle=False)
+    return packed.getvalue()
 
 
 def _unpack(raw: bytes, place: Path) -> dict[str, NDArray[Any]]:

@@ -119,9 +119,10 @@ def fit_quality(
 
 
 def fingerprint(matrix: OutcomeMatrix) -> str:
-    """A hash of ids, endpoints and labels, whatever the order of the queries."""
+    """A hash of queries, endpoints and labels, whatever the order of the queries."""
     order = sorted(range(len(matrix.query_ids)), key=matrix.query_ids.__getitem__)
-    digest = hashlib.sha256(json.dumps([sorted(matrix.query_ids), matrix.endpoints]).encode())
+    queries = [(matrix.query_ids[row], matrix.prompts[row], matrix.tasks[row]) for row in order]
+    digest = hashlib.sha256(json.dumps([queries, matrix.endpoints]).encode())
     for values in (matrix.quality, matrix.output_tokens):
         digest.update(np.ascontiguousarray(values[order], dtype="<f8").tobytes())
     return f"sha256:{digest.hexdigest()}"

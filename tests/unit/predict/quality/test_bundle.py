@@ -26,6 +26,8 @@ MADE = Bundle(
         "names/of": np.array(["x", "\u4e16"]),
         "none": np.zeros((0, 4)),
         "gaps": np.array([np.nan, np.inf]),
+        "file": np.array([1], dtype=np.uint8),
+        "allow_pickle": np.array([True]),
     },
 )
 
@@ -181,9 +183,8 @@ def test_absurd_sizes_are_refused_before_memory_is_given_to_them(
 
 def test_nan_where_numbers_were_is_refused(path: Path) -> None:
     arrays = dict(MADE.arrays) | {"a": np.full((2, 3), np.nan)}
-    stream = io.BytesIO()
-    np.savez(stream, **arrays)
-    (path / "arrays.npz").write_bytes(stream.getvalue())
+    raw = npz(**{f"{name}.npy": npy(array) for name, array in arrays.items()})
+    (path / "arrays.npz").write_bytes(raw)
     sign(path)
     with pytest.raises(DataError, match="holds NaN or other arrays"):
         Bundle.read(path)

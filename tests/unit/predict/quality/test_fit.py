@@ -152,3 +152,5 @@ def test_the_fingerprint_is_of_the_data_not_of_its_order() -> None:
     changed = matrix.quality.copy()
     changed[0, 0] = 1 - changed[0, 0]
     assert fingerprint(matrix) != fingerprint(replace(matrix, quality=changed))
+    assert fingerprint(matrix) != fingerprint(replace(matrix, prompts=("Why?", *matrix.prompts[1:])))
+    assert fingerprint(matrix) != fingerprint(replace(matrix, tasks=("history", *matrix.tasks[1:])))
