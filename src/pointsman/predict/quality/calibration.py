@@ -31,14 +31,13 @@ from pointsman.predict.quality.calibration_curves import (
     fit_isotonic,
     fit_line,
 )
-from pointsman.predict.quality.odds import logit, sigmoid
+from pointsman.predict.quality.odds import Z_90, logit, sigmoid
 from pointsman.types import Estimate, Floats
 
 KINDS: Final = ("identity", "platt", "isotonic")
 FOLDS: Final = 5
 BAND_SHARE: Final = 0.1
 _LEAST, _MOST = (float(sigmoid(np.array(odds))) for odds in (-REACH, REACH))
-_Z_90: Final = 1.644854
 _ALONE_FROM: Final = 10
 
 
@@ -177,7 +176,7 @@ def _labels_near(odds: Floats) -> Floats:
 
 def _wilson(share: Floats, labels: Floats) -> tuple[Floats, Floats]:
     """`metrics.proportion.wilson_interval` for arrays, at 90%; (0, 1) without labels."""
-    over = _Z_90**2 / np.maximum(labels, 1e-9)
+    over = Z_90**2 / np.maximum(labels, 1e-9)
     middle = share + over / 2
     half = np.sqrt(over * (share * (1 - share) + over / 4))
     low = np.clip((middle - half) / (1 + over), 0.0, share)

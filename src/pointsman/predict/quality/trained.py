@@ -30,11 +30,6 @@ from pointsman.predict.quality.text_design import FoldedWeights, TextDesign
 from pointsman.predict.quality.trained_head import Head, TrainedSettings, fit_head
 from pointsman.types import Bools, Estimate
 
-_TASK_SCALE: Final = 0.7
-_LENGTH_PRIOR: Final = 20.0
-"""Residuals of all endpoints that count beside an endpoint's own."""
-_LENGTH_FOLDS: Final = 5
-_FEWEST_SPLIT: Final = 50
 _MOST_ODDS: Final = 7.0
 _MOST_LOG_TOKENS: Final = 14.0
 _SIDES: Final = np.array([0.0, -Z_90, Z_90])

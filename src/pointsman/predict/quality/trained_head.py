@@ -114,8 +114,9 @@ def _fit_lengths(
     groups = outcomes.groups
     if len(np.unique(groups)) >= _FEWEST_GROUPS:
         held = grouped_folds(groups, _LENGTH_FOLDS, seed) == 0
-        others = _length_model(rows[~held], logs[~held], settings)
-        departed = logs[held] - others.predict(rows[held])
+        if all(np.isfinite(logs[part]).any() for part in (held, ~held)):
+            others = _length_model(rows[~held], logs[~held], settings)
+            departed = logs[held] - others.predict(rows[held])
     pooled = endpoint_quantiles(departed.reshape(-1, 1).astype(np.float64))[0]
     levels = np.full((logs.shape[1], QUANTILES), np.nan)
     for column in np.flatnonzero(np.isfinite(logs).any(axis=0)):

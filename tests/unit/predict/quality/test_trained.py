@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pointsman.errors import DataError
+from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.shared_fit import fit_shared, posterior_deviation
@@ -48,6 +49,16 @@ def test_quantiles_rise_and_hold_nine_tenths() -> None:
     assert (np.diff(levels, axis=-1) >= 0).all()
     inside = (seen >= levels[..., :2].mean(axis=-1)) & (seen <= levels[..., -2:].mean(axis=-1))
     assert inside.mean() == pytest.approx(0.9, abs=0.07)
+
+
+@pytest.mark.parametrize("known", [0, 1])
+def test_lengths_known_on_one_side_of_the_split_alone(known: int) -> None:
+    outcomes = made_outcomes(np.random.default_rng(3), 40)
+    side = (grouped_folds(outcomes.groups, 5, 0) == 0) == known
+    tokens = np.where(side[:, None], outcomes.output_tokens, np.nan)
+    lengths = TrainedQuality.fit(replace(outcomes, output_tokens=tokens), HOT).forecast(NEW).output_tokens
+    assert lengths is not None
+    assert np.isfinite(lengths).all()
 
 
 def test_labels_of_others_help_an_endpoint_that_has_few() -> None:
