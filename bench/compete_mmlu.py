@@ -34,9 +34,9 @@ from numpy.typing import NDArray
 from pointsman.data.outcome_folders import joined
 from pointsman.data.shared_outcomes import shared_outcomes
 from pointsman.data.tables import read_columns
-from pointsman.metrics.intervals import Interval, Weighted, auroc_of, mean_of, paired_interval
+from pointsman.metrics.intervals import Interval, auroc_of, mean_of, paired_interval
 from pointsman.metrics.probability import calibration_error, calibration_error_floor
-from pointsman.metrics.run_or_skip import SKIP, Stakes, cost_curve, costs_of, decide
+from pointsman.metrics.run_or_skip import SKIP, Stakes, cost_curve, costs_of, decide, normalised_of
 from pointsman.metrics.selective import aurc
 from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.features.core_text import core_text
@@ -144,20 +144,6 @@ def terms_of(case: Case, taken: Floats, seeds: Sequence[int]) -> Terms:
             relative[own] = np.maximum(intercept + slope * case.length[own], 0) / taken[rest].mean()
         expected.append(Stakes(C_RUN * relative))
     return Terms(Stakes(C_RUN * taken / taken.mean()), expected)
-
-
-def normalised_of(run: Bools, right: Floats, stakes: Stakes) -> Weighted:
-    """`metrics.run_or_skip.normalised` under weights of the questions."""
-    ways = [run, np.ones_like(run), np.zeros_like(run)]
-    costs, all_run, all_skip = (costs_of(way, right, stakes) for way in ways)
-    oracle = np.minimum(all_run, all_skip)
-
-    def weighted(weights: Floats) -> Floats:
-        constant = np.minimum(weights @ all_run, weights @ all_skip)
-        share: Floats = (constant - weights @ costs) / (constant - weights @ oracle)
-        return share
-
-    return weighted
 
 
 def decision_row(case: Case, name: str, runs: list[Bools], stakes: Stakes, seed: int) -> dict[str, Cell]:

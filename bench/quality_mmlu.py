@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from pointsman.data.shared_outcomes import shared_outcomes
 from pointsman.metrics.intervals import Weighted, auroc_of, mean_of, paired_interval
-from pointsman.metrics.run_or_skip import Stakes, costs_of, decide
+from pointsman.metrics.run_or_skip import Stakes, decide, normalised_of
 from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.features.base import TextEncoder
 from pointsman.predict.features.cache import CachedEncoder
@@ -136,27 +136,13 @@ def predict_seed(
     return whole, folds
 
 
-def score_of(right: Floats, cost: Floats) -> Weighted:
-    """The normalised score under row weights."""
-    run, skip = STAKES.c_run + STAKES.c_wrong * (1 - right), STAKES.c_miss * right
-    oracle = np.minimum(run, skip)
-
-    def weighted(weights: Floats) -> Floats:
-        total = weights @ np.stack([run, skip, oracle, cost], axis=1)
-        constant = np.minimum(total[:, 0], total[:, 1])
-        score: Floats = (constant - total[:, 3]) / (constant - total[:, 2])
-        return score
-
-    return weighted
-
-
 def measures(right: Floats, p: Floats, folds: NDArray[np.int64]) -> dict[str, Weighted]:
     sure = np.clip(p, 1e-6, 1 - 1e-6)
     return {
         "auroc": auroc_of(right, p, folds),
         "brier": mean_of((p - right) ** 2),
         "log_loss": mean_of(-(right * np.log(sure) + (1 - right) * np.log1p(-sure))),
-        "score": score_of(right, costs_of(decide(p, STAKES), right, STAKES)),
+        "score": normalised_of(decide(p, STAKES), right, STAKES),
     }
 
 
@@ -191,11 +177,10 @@ def model_rows(
         return {"model": MODELS[at], "predictor": name, "task": told, "n": len(known)}
 
     simple = [constants(right, seed + number) for number in range(len(seeds))]
-    costs = {
-        name: [costs_of(decide(made[name], STAKES), right, STAKES) for made in simple] for name in simple[0]
-    }
+    choices = {name: [decide(made[name], STAKES) for made in simple] for name in simple[0]}
     rows = [
-        row(name, None) | cells("score", [score_of(right, cost) for cost in of]) for name, of in costs.items()
+        row(name, None) | cells("score", [normalised_of(choice, right, STAKES) for choice in of])
+        for name, of in choices.items()
     ]
     by_seed = {
         key: [measures(right, made[key][known, at], folds[known]) for made, folds in seeds if key in made]

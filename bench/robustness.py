@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 
 from pointsman.data.shared_outcomes import shared_outcomes
 from pointsman.data.tables import read_columns
-from pointsman.metrics.intervals import Interval, Weighted, auroc_of, paired_interval
+from pointsman.metrics.intervals import Interval, Weighted, auroc_of, paired_interval, ratio_of
 from pointsman.metrics.run_or_skip import SKIP, Stakes, decide
 from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.features.base import TextEncoder
@@ -217,16 +217,6 @@ def changes(case: Case, found: Predicted) -> Changed:
 def runs(probability: Floats, model: int) -> Bools:
     made: Bools = decide(probability[..., model].ravel(), STAKES) != SKIP
     return made.reshape(probability.shape[:-1])
-
-
-def ratio_of(part: Floats, whole: Floats) -> Weighted:
-    """The share that `part` is of `whole`, both summed over the rows drawn."""
-
-    def weighted(weights: Floats) -> Floats:
-        ratio: Floats = (weights @ part) / (weights @ whole)
-        return ratio
-
-    return weighted
 
 
 def rows_of(

@@ -54,3 +54,17 @@ def test_no_measures_of_probabilities_without_both_labels(labels):
 def test_a_negative_cost_has_words():
     with pytest.raises(DataError, match="c_run"):
         score_submission(Submission(IDS, None, np.full(4, 0.5)), TRUTH, -0.2, 1, 1)
+
+
+def test_questions_of_one_group_are_drawn_together():
+    rng = np.random.default_rng(2)
+    right = rng.random(40) < 0.5
+    ids = tuple(map(str, range(400)))
+    truth = Truth(ids, np.repeat(right, 10).astype(float))
+    skipped = Submission(ids, np.zeros(400, dtype=bool), None)
+
+    def width(groups):
+        score = score_submission(skipped, truth, 0.2, 1, 1, groups=groups).score
+        return score.high - score.low
+
+    assert width(np.repeat(np.arange(40), 10)) > 2 * width(None)

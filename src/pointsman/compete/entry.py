@@ -100,6 +100,7 @@ def train(
         Submission(questions.ids, None, held_out),
         Truth(questions.ids, questions.correct),
         *stakes,
+        groups=matrix.groups,
         seed=options.seed,
     )
     return Trained(Entry(fitted.model, frozenset(questions.subjects) - {""}), scores, held_out)

@@ -11,6 +11,7 @@ from pointsman.metrics.intervals import Interval, mean_of, paired_interval
 from pointsman.metrics.probability import auroc, brier, calibration_error, calibration_error_floor
 from pointsman.metrics.run_or_skip import CostCurve, bounds, cost_curve, costs_of, normalised
 from pointsman.metrics.selective import aurc
+from pointsman.metrics.splits import Ints
 from pointsman.types import Floats
 
 
@@ -60,9 +61,26 @@ class Scores:
 
 
 def score_submission(
-    submission: Submission, truth: Truth, c_run: float, c_wrong: float, c_miss: float, *, seed: int = 1
+    submission: Submission,
+    truth: Truth,
+    c_run: float,
+    c_wrong: float,
+    c_miss: float,
+    *,
+    groups: Ints | None = None,
+    seed: int = 1,
 ) -> Scores:
     """Score decisions against what happened.
+
+    Args:
+        submission: of the truth's ids, in any order.
+        truth: what happened.
+        c_run: what running a question costs, on average.
+        c_wrong: of a wrong answer.
+        c_miss: of skipping what would have been right.
+        groups: shape (N,): questions of the truth that are drawn together for the interval, such as those
+            of equal text; None: each alone.
+        seed: of the bootstrap.
 
     Raises: DataError for ids that differ, or a cost that is negative.
     """
@@ -72,10 +90,11 @@ def score_submission(
     edge = bounds(right, stakes)
     rng = np.random.default_rng(seed)
     costs = costs_of(run, right, stakes)
+    drawn = np.arange(len(right)) if groups is None else groups
     return Scores(
         n=len(right),
         threshold=float(np.mean(stakes.threshold)),
-        score=paired_interval([mean_of(costs)], groups=np.arange(len(right)), rng=rng),
+        score=paired_interval([mean_of(costs)], groups=drawn, rng=rng),
         normalised=normalised(run, right, stakes),
         all_run=float(edge.all_run[0]),
         all_skip=edge.all_skip,

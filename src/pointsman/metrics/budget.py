@@ -19,7 +19,7 @@ import numpy as np
 
 from pointsman.errors import BadRequest, DataError
 from pointsman.metrics.columns import check_shares
-from pointsman.metrics.intervals import Interval, Weighted, mean_of, paired_interval
+from pointsman.metrics.intervals import Interval, Weighted, mean_of, paired_interval, ratio_of
 from pointsman.metrics.splits import Ints
 from pointsman.types import Floats
 
@@ -150,7 +150,7 @@ def operating_point(
         threshold,
         interval(mean_of(runs)),
         interval(mean_of(right)),
-        interval(_ratio(right, runs)) if runs.any() else None,
+        interval(ratio_of(right, runs)) if runs.any() else None,
         None if data.cost is None else interval(mean_of(cost)),
         float(runs.mean() * _best_right(data).mean()),
     )
@@ -200,13 +200,3 @@ def _best(found: Curve, spent: Floats, limit: float, what: str) -> float:
     rows = np.flatnonzero(within)
     order = np.lexsort((-found.threshold[rows], spent[rows], -found.quality[rows]))
     return float(found.threshold[rows[order[0]]])
-
-
-def _ratio(over: Floats, under: Floats) -> Weighted:
-    def weighted(weights: Floats) -> Floats:
-        total: Floats = weights @ under
-        ratio = np.full_like(total, np.nan)
-        np.divide(weights @ over, total, out=ratio, where=total > 0)
-        return ratio
-
-    return weighted

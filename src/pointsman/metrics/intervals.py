@@ -47,6 +47,12 @@ def mean_of(values: Floats) -> Weighted:
     return weighted
 
 
+def ratio_of(over: Floats, under: Floats) -> Weighted:
+    """The sum of one column over that of another, shape (N,) each; NaN where that is 0."""
+    check_columns(over, under)
+    return lambda weights: quotient(weights @ over, weights @ under)
+
+
 def auroc_of(labels: Floats, scores: Floats, folds: Ints | None = None) -> Weighted:
     """`probability.auroc`; with `folds`, the mean of the folds' own, each weighted by its rows.
 
@@ -69,7 +75,7 @@ def auroc_of(labels: Floats, scores: Floats, folds: Ints | None = None) -> Weigh
         below = np.cumsum(wrongs, axis=1) - 0.5 * wrongs
         pairs = rights.sum(axis=1) * wrongs.sum(axis=1)
         won = (rights * below).sum(axis=1)
-        return _quotient(won, pairs)
+        return quotient(won, pairs)
 
     return weighted
 
@@ -132,11 +138,11 @@ def _mean_over(parts: Sequence[Ints], measures: Sequence[Weighted]) -> Weighted:
         known = size * np.isfinite(values)
         total = known.sum(axis=0)
         summed = np.nansum(size * values, axis=0)
-        return _quotient(summed, total)
+        return quotient(summed, total)
 
     return weighted
 
 
-def _quotient(over: Floats, under: Floats) -> Floats:
+def quotient(over: Floats, under: Floats) -> Floats:
     """NaN where nothing is to be divided by."""
     return np.asarray(np.divide(over, under, out=np.full_like(over, np.nan), where=under > 0))

@@ -21,11 +21,14 @@ from numpy.typing import NDArray
 
 from pointsman.errors import DataError
 from pointsman.metrics.columns import check_columns, check_right_or_wrong, check_shares
+from pointsman.metrics.intervals import Weighted, quotient
 from pointsman.metrics.splits import Ints
 from pointsman.types import Bools, Floats
 
 SKIP: Final = -1
 THRESHOLDS: Final = np.arange(1, 100) / 100
+_ROUNDING: Final = 1e-12
+"""By how much of what is at stake a tie may seem to be none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,9 @@ def decide(probability: Floats, stakes: Stakes) -> Ints:
         stakes: as told.
     """
     costs = _costs(probability, stakes)
-    best = costs.argmin(axis=1)
     skip = costs.shape[1] - 1
+    costs[:, skip] += _ROUNDING * (stakes.c_wrong + stakes.c_miss)
+    best = costs.argmin(axis=1)
     return np.where(best == skip, SKIP, best)
 
 
@@ -119,6 +123,18 @@ def normalised(choice: Ints | Bools, right: Floats, stakes: Stakes) -> float:
     edge = bounds(right, stakes)
     room = edge.constant - edge.oracle
     return (edge.constant - score(choice, right, stakes)) / room if room > 0 else float("nan")
+
+
+def normalised_of(choice: Ints | Bools, right: Floats, stakes: Stakes) -> Weighted:
+    """`normalised` under weights of the queries, for its intervals."""
+    costs, chosen = _costs(right, stakes), costs_of(choice, right, stakes)
+    oracle = costs.min(axis=1)
+
+    def weighted(weights: Floats) -> Floats:
+        constant = (weights @ costs).min(axis=1)
+        return quotient(constant - weights @ chosen, constant - weights @ oracle)
+
+    return weighted
 
 
 class CostCurve(NamedTuple):

@@ -14,6 +14,7 @@ from pointsman.metrics.run_or_skip import (
     cost_curve,
     decide,
     normalised,
+    normalised_of,
     score,
 )
 
@@ -33,6 +34,15 @@ def test_one_model_by_hand() -> None:
     assert normalised(np.zeros(4, dtype=bool), RIGHT, STAKES) == 0
 
 
+def test_the_normalised_score_under_weights_is_that_of_the_rows_repeated() -> None:
+    rng = np.random.default_rng(1)
+    right, run = (rng.random((2, 50)) < 0.5).astype(float)
+    weights = rng.integers(0, 3, (4, 50))
+    expected = [normalised(np.repeat(run > 0, each), np.repeat(right, each), STAKES) for each in weights]
+    found = normalised_of(run > 0, right, STAKES)(weights.astype(float))
+    np.testing.assert_allclose(found, expected)
+
+
 def test_the_threshold_is_where_running_pays() -> None:
     assert float(STAKES.threshold) == pytest.approx(0.6)
     assert decide(np.array([0.59, 0.61]), STAKES).tolist() == [SKIP, 0]
@@ -41,6 +51,12 @@ def test_the_threshold_is_where_running_pays() -> None:
     assert edge == pytest.approx(0.6 / 2.5)
     assert decide(np.array([edge - 1e-9, edge + 1e-9]), uneven).tolist() == [SKIP, 0]
     assert float(Stakes(c_run=0.1, c_wrong=0, c_miss=0).threshold) == math.inf
+
+
+def test_at_the_threshold_it_runs_however_the_costs_are_rounded() -> None:
+    percent = np.arange(100)
+    stakes = Stakes(c_run=percent / 100)
+    assert (decide((percent + 100) / 200, stakes) == 0).all()
 
 
 def test_each_query_may_have_its_own_cost_of_running() -> None:
