@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,11 @@ def test_what_is_not_there_is_said(folder: Path) -> None:
     with pytest.raises(DataError, match="no column energy_j"):
         shared_measure(folder, "energy_j", shared_outcomes(folder))
     with pytest.raises(DataError, match="no latency_s"):
-        shared_measure(folder, "latency_s", shared_outcomes(folder, endpoints=["other"]))
+        shared_measure(folder, "latency_s", replace(shared_outcomes(folder), endpoints=("m3", "m4")))
+    with pytest.raises(DataError, match=r"has no model 'other'. It has m1, m2"):
+        shared_outcomes(folder, endpoints=["m1", "other"])
+    with pytest.raises(DataError, match=r"nowhere/queries\.parquet does not exist"):
+        shared_outcomes(folder / "nowhere")
 
 
 @pytest.mark.data

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
-from pointsman.data.parquet import pyarrow
+from pointsman.data.parquet import pyarrow, read_table
 from pointsman.data.question_sets import SetQuestion
 from pointsman.errors import DataError
 
@@ -111,14 +111,8 @@ def read_outcome_rows(path: Path) -> OutcomeTable:
     Raises: DataError where it is missing, no parquet, lacks a column, is empty, or holds a score
     outside [0, 1] or two rows of one (query_id, model, sample).
     """
-    pa, pq = pyarrow()
     names = [field.name for field in fields(OutcomeRow)]
-    try:
-        table = pq.read_table(path)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist", remedy="Make it with: pointsman collect") from error
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path} is no parquet file: {error}") from error
+    table = read_table(path, "Make it with: pointsman collect")
     if missing := sorted(set(names) - set(table.column_names)):
         raise DataError(f"{path} has no column {', '.join(missing)}", remedy="Collect it again")
     rows = tuple(_row(record) for record in table.select(names).to_pylist())

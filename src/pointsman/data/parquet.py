@@ -1,4 +1,4 @@
-"""Rows of a parquet file as dictionaries. Needs the extra `data` (pyarrow)."""
+"""Parquet files as tables and as rows. Needs the extra `data` (pyarrow)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,20 @@ def pyarrow() -> tuple[Any, Any]:
     return pa, pq
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """All rows. Raises: DataError where it is missing or no parquet file."""
+def read_table(path: Path, remedy: str = "Check the path") -> Any:
+    """The whole file as pyarrow's table. Raises: DataError where it is missing or no parquet file."""
     pa, pq = pyarrow()
     try:
-        rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+        table = pq.read_table(path)
+        _ = table.column_names  # raises ValueError where they are no UTF-8
     except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist", remedy="Check the path") from error
+        raise DataError(f"{path} does not exist", remedy=remedy) from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path} is no parquet file: {error}") from error
+    return table
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All rows; raises as `read_table` does."""
+    rows: list[dict[str, Any]] = read_table(path).to_pylist()
     return rows

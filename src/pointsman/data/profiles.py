@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pointsman.data.parquet import pyarrow
+from pointsman.data.parquet import pyarrow, read_table
 from pointsman.errors import DataError
 from pointsman.types import Floats
 
@@ -109,14 +109,9 @@ def read_profile(path: Path) -> ProfileRun:
     Raises: DataError where the file is no parquet, lacks a column, is empty or holds values no
     measurement can have (NaN, negative); the message names file, column and value.
     """
-    pa, pq = pyarrow()
-    try:
-        table = pq.read_table(path)
-        there = frozenset(table.column_names)
-    except FileNotFoundError as error:
-        raise DataError(f"{path} does not exist", remedy="Make it with: pointsman profile") from error
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path} is no parquet file: {error}") from error
+    pa, _ = pyarrow()
+    table = read_table(path, "Make it with: pointsman profile")
+    there = frozenset(table.column_names)
     names = [field.name for field in fields(ProfileRow)]
     required = [name for name in names if name not in _OPTIONAL]
     missing = sorted(set(required) - there)

@@ -45,10 +45,15 @@ def shared_outcomes(
             f"{folder / _QUERIES} has the query id {twice!r} more than once",
             remedy="Give every query an id of its own",
         )
+    models = sorted(set(rows["model"].tolist()))
+    if unknown := [name for name in endpoints or () if name not in models]:
+        raise DataError(
+            f"{folder / _OUTCOMES} has no model {unknown[0]!r}", remedy=f"It has {', '.join(models)}"
+        )
     texts = zip(queries["prompt"].tolist(), queries["task"].tolist(), strict=True)
     return OutcomeMatrix.from_rows(
         dict(zip(ids, texts, strict=True)),
-        endpoints if endpoints is not None else sorted(set(rows["model"].tolist())),
+        endpoints if endpoints is not None else models,
         {
             "query_id": rows["query_id"].tolist(),
             "endpoint": rows["model"].tolist(),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.data.parquet import pyarrow
+from pointsman.data.parquet import pyarrow, read_table
 from pointsman.errors import DataError
 
 
@@ -23,12 +23,9 @@ def read_columns(
     Raises: MissingError without pyarrow. DataError where the file can't be read, lacks a column, has no
     rows, or a number is missing, not finite or negative; it names file, column, row and value.
     """
-    pa, pq = pyarrow()
-    try:
-        table = pq.read_table(path)
-        there = frozenset(table.column_names)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path} is no parquet file: {error}") from error
+    pa, _ = pyarrow()
+    table = read_table(path)
+    there = frozenset(table.column_names)
     wanted = [*texts, *numbers]
     missing = [name for name in wanted if name not in there]
     if missing:
