@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 from pointsman.data.outcome_folders import joined
 from pointsman.data.shared_outcomes import shared_outcomes
 from pointsman.data.tables import read_columns
-from pointsman.metrics.intervals import Interval, auroc_of, mean_of, paired_interval
+from pointsman.metrics.intervals import auroc_of, mean_of, paired_interval
 from pointsman.metrics.probability import calibration_error, calibration_error_floor
 from pointsman.metrics.run_or_skip import SKIP, Stakes, cost_curve, costs_of, decide, normalised_of
 from pointsman.metrics.selective import aurc
@@ -42,7 +42,7 @@ from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.features.core_text import core_text
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.fit import FitOptions, fit_quality
-from pointsman.report.bench import Cell, bench_parser, shared_data, write_results
+from pointsman.report.bench import Cell, bench_parser, interval_cells, shared_data, write_results
 from pointsman.report.cost_plot import plot_cost_curve
 from pointsman.report.figure import save
 from pointsman.types import Bools, Floats
@@ -156,7 +156,7 @@ def decision_row(case: Case, name: str, runs: list[Bools], stakes: Stakes, seed:
     }
     for measure, by_seed in measures.items():
         rng = np.random.default_rng(seed)
-        row |= spread(measure, paired_interval(by_seed, groups=groups, rng=rng, resamples=RESAMPLES))
+        row |= interval_cells(measure, paired_interval(by_seed, groups=groups, rng=rng, resamples=RESAMPLES))
     return row
 
 
@@ -170,7 +170,7 @@ def probability_row(case: Case, made: Sequence[Forecast], seed: int) -> dict[str
     }
     for measure, by_seed in measures.items():
         rng = np.random.default_rng(seed)
-        row |= spread(measure, paired_interval(by_seed, groups=groups, rng=rng, resamples=RESAMPLES))
+        row |= interval_cells(measure, paired_interval(by_seed, groups=groups, rng=rng, resamples=RESAMPLES))
     rng = np.random.default_rng(seed)
     row["ece"] = float(np.mean([calibration_error(right, each.probability) for each in made]))
     row["ece_by_chance"] = float(
@@ -212,10 +212,6 @@ def draw(case: Case, made: dict[str, list[Forecast]]) -> None:
     threshold = float(np.mean(Stakes(C_RUN).threshold))
     for path in save(plot_cost_curve(curves, about, threshold=threshold), PLOT, ["png"]):
         print(f"written: {path}")
-
-
-def spread(name: str, interval: Interval) -> dict[str, Cell]:
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def predictors(*, every: bool) -> list[Predictor]:

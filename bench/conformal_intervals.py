@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -118,7 +117,7 @@ def times(folder: Path, options: FitOptions, args: argparse.Namespace) -> Iterat
     columns = np.flatnonzero(known.sum(axis=0) >= LEAST_LABELS)
     rows = drawn(len(matrix.query_ids), args)
     columns = columns[:QUICK_MODELS] if args.quick else columns
-    matrix = narrowed(matrix, columns).take(rows)
+    matrix = matrix.of_endpoints(columns).take(rows)
     at = np.ix_(rows, columns)
     time_s, inputs, known = time_s[at], inputs[at], known[at]
     fitted = fit_quality(matrix, options)
@@ -143,16 +142,7 @@ def scored(folder: Path, args: argparse.Namespace) -> OutcomeMatrix:
     matrix = shared_outcomes(folder, lengths="output_tokens_cl100k")
     columns = np.flatnonzero((~np.isnan(matrix.quality)).any(axis=0))
     columns = columns[:QUICK_MODELS] if args.quick else columns
-    return narrowed(matrix, columns).take(drawn(len(matrix.query_ids), args))
-
-
-def narrowed(matrix: OutcomeMatrix, columns: NDArray[np.int64]) -> OutcomeMatrix:
-    return replace(
-        matrix,
-        endpoints=tuple(matrix.endpoints[column] for column in columns),
-        quality=matrix.quality[:, columns],
-        output_tokens=matrix.output_tokens[:, columns],
-    )
+    return matrix.of_endpoints(columns).take(drawn(len(matrix.query_ids), args))
 
 
 def drawn(n: int, args: argparse.Namespace) -> NDArray[np.int64]:

@@ -162,15 +162,6 @@ def _relative(measured: Floats, predicted: Floats) -> float:
     return float(np.abs(measured - predicted).mean() / measured.mean())
 
 
-def some(matrix: OutcomeMatrix, columns: NDArray[np.int64], rows: NDArray[np.int64]) -> OutcomeMatrix:
-    return replace(
-        matrix,
-        endpoints=tuple(matrix.endpoints[column] for column in columns),
-        quality=matrix.quality[:, columns],
-        output_tokens=matrix.output_tokens[:, columns],
-    ).take(rows)
-
-
 def spaced(enough: Bools, models: int) -> NDArray[np.int64]:
     """So many of the columns that have enough rows, evenly spaced by name."""
     columns = np.flatnonzero(enough)
@@ -188,7 +179,7 @@ def parts(root: Path, args: argparse.Namespace) -> Iterator[Part]:
     for name, endpoints in (("mmlu_pro", NATURAL), ("alpaca_eval", None)):
         matrix = shared_outcomes(root / name, lengths="output_tokens_cl100k", endpoints=endpoints)
         columns = spaced(np.isfinite(matrix.output_tokens).sum(axis=0) >= LEAST_ROWS, models)
-        matrix = some(matrix, columns, drawn(matrix))
+        matrix = matrix.of_endpoints(columns).take(drawn(matrix))
         size = np.array([float(len(prompt.encode())) for prompt in matrix.prompts])
         yield Part(name, matrix, np.repeat(TokenCount().predict(size)[:, None], len(columns), axis=1))
     matrix = shared_outcomes(root / "bfcl_2024_08")
@@ -199,7 +190,7 @@ def parts(root: Path, args: argparse.Namespace) -> Iterator[Part]:
     whole = np.isfinite(np.stack([*measures, matrix.output_tokens])).all(axis=0)
     columns, rows = spaced(whole.sum(axis=0) >= LEAST_ROWS, models), drawn(matrix)
     inputs, time_s, price_usd = (values[np.ix_(rows, columns)] for values in measures)
-    yield Part("bfcl_2024_08", some(matrix, columns, rows), inputs, time_s, price_usd)
+    yield Part("bfcl_2024_08", matrix.of_endpoints(columns).take(rows), inputs, time_s, price_usd)
 
 
 def main() -> None:

@@ -40,7 +40,7 @@ from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import QualityModel, Queries
 from pointsman.predict.quality.blend import BlendQuality
 from pointsman.predict.quality.knn import KnnQuality, KnnSettings
-from pointsman.report.bench import Cell, bench_parser, shared_data, write_results
+from pointsman.report.bench import Cell, bench_parser, interval_cells, shared_data, write_results
 from pointsman.types import Floats
 
 MODELS = ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview")
@@ -170,8 +170,7 @@ def model_rows(
 
     def cells(name: str, of: list[Weighted], less: list[Weighted] | None = None) -> dict[str, Cell]:
         rng = np.random.default_rng(seed)
-        made = paired_interval(of, less, groups=groups, rng=rng, resamples=RESAMPLES)
-        return {name: made.value, f"{name}_low": made.low, f"{name}_high": made.high}
+        return interval_cells(name, paired_interval(of, less, groups=groups, rng=rng, resamples=RESAMPLES))
 
     def row(name: str, told: Cell) -> dict[str, Cell]:
         return {"model": MODELS[at], "predictor": name, "task": told, "n": len(known)}

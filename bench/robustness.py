@@ -47,7 +47,7 @@ from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.fit import FitOptions, fit_quality
 from pointsman.predict.quality.kinds import SLOW, encoders_of
-from pointsman.report.bench import Cell, bench_parser, shared_data, write_results
+from pointsman.report.bench import Cell, bench_parser, interval_cells, shared_data, write_results
 from pointsman.testing.paraphrases import PARAPHRASES
 from pointsman.testing.suffixes import SUFFIXES
 from pointsman.types import Bools, Floats
@@ -243,8 +243,10 @@ def rows_of(
             row |= {"attacks": len(own), "questions": len(groups)}
             for name, by_seed in measures.items():
                 rng = np.random.default_rng(seed)
-                row |= spread(name, paired_interval(by_seed, groups=groups, rng=rng, resamples=RESAMPLES))
-            row |= spread("loss", lost)
+                row |= interval_cells(
+                    name, paired_interval(by_seed, groups=groups, rng=rng, resamples=RESAMPLES)
+                )
+            row |= interval_cells("loss", lost)
             rows.append(row)
     return rows
 
@@ -274,10 +276,6 @@ def loss(matrix: OutcomeMatrix, none: list[Predicted], defended: list[Predicted]
     rng = np.random.default_rng(seed)
     first, second = [both(found) for found in none], [both(found) for found in defended]
     return paired_interval(first, second, groups=matrix.groups, rng=rng, resamples=RESAMPLES)
-
-
-def spread(name: str, interval: Interval) -> dict[str, Cell]:
-    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def prices() -> Floats:

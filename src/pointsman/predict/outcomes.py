@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -122,6 +122,15 @@ class OutcomeMatrix:
             self.endpoints,
             self.quality[rows],
             self.output_tokens[rows],
+        )
+
+    def of_endpoints(self, columns: NDArray[np.int64]) -> OutcomeMatrix:
+        """All queries on some endpoints, in that order; a column may not come twice."""
+        return replace(
+            self,
+            endpoints=tuple(self.endpoints[column] for column in columns),
+            quality=self.quality[:, columns],
+            output_tokens=self.output_tokens[:, columns],
         )
 
     def _check(self, name: str, values: Floats, most: float, remedy: str) -> None:

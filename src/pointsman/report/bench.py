@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pointsman.errors import BadRequest, MissingError
+from pointsman.metrics.intervals import Interval
 
 Cell = str | float | int | bool | None
 RESULTS: Final = Path("bench") / "results"
@@ -90,6 +91,11 @@ def print_rows(rows: Sequence[Mapping[str, Cell]], *, title: str) -> None:
     console = Console(width=MAX_WIDTH)
     console.width = console.measure(table).maximum
     console.print(table)
+
+
+def interval_cells(name: str, interval: Interval) -> dict[str, Cell]:
+    """A measure with its interval as three columns."""
+    return {name: interval.value, f"{name}_low": interval.low, f"{name}_high": interval.high}
 
 
 def commit() -> str:

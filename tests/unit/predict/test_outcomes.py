@@ -79,3 +79,11 @@ def test_take_keeps_rows_together() -> None:
     assert part.query_ids == ("q4", "q1")
     assert part.prompts == (matrix.prompts[4], matrix.prompts[1])
     np.testing.assert_array_equal(part.quality, matrix.quality[[4, 1]])
+
+
+def test_some_endpoints_in_another_order() -> None:
+    matrix = made_outcomes(np.random.default_rng(4), 20, ("a", "b", "c"))
+    some = matrix.of_endpoints(np.array([2, 0]))
+    assert (some.endpoints, some.query_ids) == (("c", "a"), matrix.query_ids)
+    np.testing.assert_array_equal(some.quality, matrix.quality[:, [2, 0]])
+    np.testing.assert_array_equal(some.output_tokens, matrix.output_tokens[:, [2, 0]])
