@@ -26,9 +26,8 @@ and seeds. With --minilm the blend with sentence embeddings is attacked as well,
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,8 +47,7 @@ from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.fit import FitOptions, fit_quality
 from pointsman.predict.quality.kinds import SLOW, encoders_of
 from pointsman.report.bench import Cell, bench_parser, interval_cells, shared_data, write_results
-from pointsman.testing.paraphrases import PARAPHRASES
-from pointsman.testing.suffixes import SUFFIXES
+from pointsman.testing.attacks import PLACES, Attack, attacked_in_part, attacks_of
 from pointsman.types import Bools, Floats
 
 CHEAP, DEAR = 0, 1
@@ -59,22 +57,7 @@ PRICES = Path("prices") / "router_model_prices.parquet"
 BYTES_A_TOKEN, ANSWER_TOKENS, PER_MILLION = 4.0, 5.0, 1e-6
 FOLDS, RESAMPLES = 5, 400
 STAKES = Stakes(0.2)
-SHARE_ATTACKED = 0.5
 DEFENCES = ("none", "core", "trained")
-PLACES: dict[str, Callable[..., str]] = {
-    "suffix": lambda text, words: f"{text}\n{words}",
-    "prefix": lambda text, words: f"{words}\n{text}",
-    "inline": lambda text, words: f"{text} {words}",
-}
-
-
-class Attack(NamedTuple):
-    """One rewriting of a question; `way` is a place of `PLACES` or `paraphrase`."""
-
-    way: str
-    kind: str
-    held_out: bool
-    rewrite: Callable[[str], str]
 
 
 class Predictor(NamedTuple):
@@ -103,28 +86,6 @@ class Case(NamedTuple):
     attacks: tuple[Attack, ...]
     texts: tuple[str, ...]
     usd_per_token: Floats
-
-
-def attacks_of(ways: Sequence[str]) -> tuple[Attack, ...]:
-    made = [
-        Attack(way, suffix.kind, suffix.held_out, partial(put, words=suffix.text))
-        for way, put in PLACES.items()
-        for suffix in SUFFIXES
-    ]
-    made += [Attack("paraphrase", rule.name, rule.held_out, rule.rewrite) for rule in PARAPHRASES]
-    return tuple(attack for attack in made if attack.way in ways)
-
-
-def attacked_in_part(prompts: Sequence[str], rng: np.random.Generator) -> list[str]:
-    """Half of the texts with a training suffix, at any place."""
-    words = [suffix.text for suffix in SUFFIXES if not suffix.held_out]
-    places = list(PLACES.values())
-    return [
-        places[rng.integers(len(places))](text, words[rng.integers(len(words))])
-        if rng.random() < SHARE_ATTACKED
-        else text
-        for text in prompts
-    ]
 
 
 def queries_of(texts: Sequence[str], options: FitOptions, cache: Path) -> Queries:

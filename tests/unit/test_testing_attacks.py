@@ -2,8 +2,10 @@
 
 from collections import Counter
 
+import numpy as np
 import pytest
 
+from pointsman.testing.attacks import attacked_in_part, attacks_of
 from pointsman.testing.paraphrases import PARAPHRASES, split_question
 from pointsman.testing.suffixes import HELD_OUT_KIND, SUFFIXES
 
@@ -68,3 +70,13 @@ def test_rewritings():
 
 def test_options_of_several_lines():
     assert split_question("Q\nmore\nA. x\nstill x\nB. y") == ("Q\nmore", ("x\nstill x", "y"))
+
+
+def test_attacks_keep_the_question_and_training_never_sees_those_held_out():
+    suffixes = attacks_of(["suffix"])
+    assert [attack.rewrite(QUESTION) for attack in suffixes] == [f"{QUESTION}\n{s.text}" for s in SUFFIXES]
+    assert {attack.way for attack in attacks_of(["inline", "paraphrase"])} == {"inline", "paraphrase"}
+    texts = attacked_in_part([QUESTION] * 400, np.random.default_rng(1))
+    assert all(QUESTION in text for text in texts)
+    assert 150 < sum(text != QUESTION for text in texts) < 250
+    assert not any(suffix.text in text for suffix in SUFFIXES if suffix.held_out for text in texts)
