@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -38,21 +39,23 @@ def judge(
 ) -> None:
     """Learn from collected answers how likely an answer is right, for the policy `cascade`.
 
-    It is judged by its log-probabilities, its length and end, and the agreement of further samples; and
-    with it how likely another endpoint would be right. All endpoints must have answered the same
-    questions. Then name the file in the configuration:
+    It is judged by its log-probabilities, its length and its end, which is what the gateway knows of an
+    answer; and with it how likely another endpoint would be right. All endpoints must have answered the
+    same questions. Then name the file in the configuration:
 
         pointsman: {policy: {name: cascade, endpoints: [small, large], judge: judge.json}}
 
     The report is of prompts held out. For example:
 
-        pointsman collect --set gsm8k --samples 3 --out outcomes
+        pointsman collect --set gsm8k --out outcomes
 
         pointsman judge outcomes --out judge.json
     """
     matrix = read_outcomes(outcomes)
     rows = [row for folder in outcomes for row in read_outcome_rows(folder / SAMPLES).rows]
     table = AnswerTable.of(rows, matrix.endpoints)
+    # The gateway asks an endpoint once: a judge that leant on the agreement of samples would miss it there.
+    table = replace(table, signs={name: signs.without("agreement") for name, signs in table.signs.items()})
     place = {query_id: row for row, query_id in enumerate(matrix.query_ids)}
     matrix = matrix.take(np.array([place[query_id] for query_id in table.query_ids]))
     fitted = fit_quality(matrix, FitOptions(model=model, folds=FOLDS, seed=seed))
