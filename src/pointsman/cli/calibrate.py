@@ -160,6 +160,10 @@ def _print(given: Given, found: Curve, point: OperatingPoint, cost: str | None) 
             f"The same share drawn by chance: {point.by_chance:.1%} of all queries answered rightly; "
             f"everything run: {found.quality[0]:.1%}"
         )
+        if given.data.probability.shape[1] > 1:
+            console.print("This holds where requests go to the best predicted endpoint.")
+    elif cost == "energy_j":
+        console.print("This holds where prices are equal: the floor takes the cheapest endpoint in dollars.")
     console.print(f"model name: [bold]{point.model_name}[/]")
 
 
