@@ -279,6 +279,8 @@ async def test_a_model_name_chooses_the_policy(start, ours):
         422, "skipped", "the best predicted quality, 0.800 on large, is below 0.81",
     )  # fmt: skip
     assert (await ask("router-random-0"))[:2] == (422, "skipped")
+    _, said, _ = await world.post(model="router-random-0")
+    assert [said["error"][name] for name in ("judged_by", "quality", "threshold")] == [None, None, None]
     assert (await ask("router-random-1"))[:2] == (200, "large")
 
 

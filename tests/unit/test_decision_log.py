@@ -202,14 +202,16 @@ def test_another_databases_file_is_refused_and_left_as_it_was(tmp_path: Path) ->
     assert [file.name for file in tmp_path.iterdir()] == ["other.db"]
 
 
-def test_a_log_of_another_version_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_log_of_another_version_is_refused(tmp_path: Path, version: int) -> None:
     path = tmp_path / "log.db"
     DecisionLog(path).close()
     with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 99")
+        other.execute(f"PRAGMA user_version = {version}")
     other.close()
-    with pytest.raises(DataError, match=r"its version is 99"):
+    with pytest.raises(DataError, match=rf"its version is {version}\)") as refused:
         DecisionLog(path)
+    assert "another path, or move the file away" in str(refused.value)
 
 
 def test_a_log_that_cant_be_written_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -53,12 +53,11 @@ class SkipError:
         """OpenAI's error object with what was weighed and what was predicted of each endpoint."""
         weighed = decision.valuation
         error: dict[str, Any] = {"message": f"skipped: {reason}", "type": _CODE, "param": None, "code": _CODE}
-        if weighed is not None:
-            error["judged_by"] = decision.table.endpoints[weighed.endpoint]
-            error["quality"] = weighed.quality
-            error["expected_run_cost"] = weighed.run_cost
-            error["expected_skip_cost"] = weighed.skip_cost
-            error["threshold"] = weighed.threshold
+        error["judged_by"] = weighed and decision.table.endpoints[weighed.endpoint]
+        error["quality"] = weighed and weighed.quality
+        error["expected_run_cost"] = weighed and weighed.run_cost
+        error["expected_skip_cost"] = weighed and weighed.skip_cost
+        error["threshold"] = weighed and weighed.threshold
         error["predicted"] = {
             name: self._predictions(decision, column, name)
             for column, name in enumerate(decision.table.endpoints)

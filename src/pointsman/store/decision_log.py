@@ -225,5 +225,5 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     if found != VERSION:
         raise DataError(
             f"{path} is no decision log of version {VERSION} (its version is {found})",
-            remedy="Give another path",
+            remedy="Give another path, or move the file away: logs of another version are not read",
         )
