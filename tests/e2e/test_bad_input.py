@@ -80,7 +80,7 @@ CASES = [
     ("config check latin.yaml", CONFIG, "latin.yaml:6: not UTF-8: byte 0xe9"),
     ("route --config good.yaml --prompt-file latin.txt", CALLER, "no UTF-8: byte 0xe9 at position 3"),
     # unknown model
-    ("route --config good.yaml --prompt x --model huge", CALLER, "serves the model 'huge'. Choose one of small"),
+    ("route --config good.yaml --prompt x --model huge", CALLER, "serves the model 'huge'. There are auto, small, router-floor-T"),
     ("fleet up --model huge", CALLER, "no model 'huge' in the catalogue. Choose from smollm2-135m"),
     ("config check policy.yaml", CONFIG, "policy.model 'huge' is no model of this file. Known: small"),
     ("config check weights.yaml", CONFIG, "no model 'huge' in the catalogue. Choose from smollm2-135m"),

@@ -89,7 +89,7 @@ async def test_a_dead_endpoint_is_named_and_what_came_is_exported(here: Path, up
         (("mine.csv", "--endpoint", "huge"), CALLER, "Configured: small"),
         (("mine.csv", "--scorer", "mine"), CALLER, "no scorer is called"),
         (("mine.csv", "--limit", "0"), CALLER, "Give a number from 1"),
-        (("none.csv",), DATA, "can't read the questions none.csv"),
+        (("none.csv",), DATA, "none.csv does not exist"),
         (("empty.jsonl",), DATA, "holds no question"),
         (("mine.csv", "--export-partial"), DATA, "can't be read as a journal"),
     ],

@@ -77,7 +77,7 @@ def test_long_questions_and_labels(written):
         (b"id,question,correct\nq,caf\xe9?,1\n", "not UTF-8: byte 25"),
         (HEADER + "q,Why,me?,s,1\n", "line 2 has 5 cells, the first line 4"),
         (HEADER + 'q,"Why?,s,1\n', "line 2: unexpected end of data"),
-        (HEADER + f"q,{'x' * 200_000},s,1\n", "field larger than field limit"),
+        (HEADER + f"q,{'x' * 1_000_001},s,1\n", "field larger than field limit"),
         (HEADER + ",Why?,s,1\n", "line 2, column id: it is empty"),
         (HEADER + "q,,s,1\n", "line 2, column question: 'q' has no text"),
         (HEADER + "q,Why?,s,\n", "line 2, column correct: '' is no number"),

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from pointsman.compete.csv_table import CsvTable, read_csv
+from pointsman.data.csv_table import CsvTable, read_csv
 from pointsman.data.tables import column_names, read_columns
 from pointsman.errors import DataError
 from pointsman.metrics.budget import Validation

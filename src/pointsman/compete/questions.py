@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from pointsman.compete.csv_table import CsvTable, read_csv
+from pointsman.data.csv_table import CsvTable, read_csv
 from pointsman.types import Floats
 
 LETTERS: Final = "ABCDEFGHIJ"

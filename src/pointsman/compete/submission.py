@@ -9,8 +9,8 @@ from typing import Final
 
 import numpy as np
 
-from pointsman.compete.csv_table import CsvTable, read_csv
 from pointsman.compete.questions import number, shares
+from pointsman.data.csv_table import CsvTable, read_csv
 from pointsman.errors import DataError
 from pointsman.metrics.run_or_skip import Stakes, decide
 from pointsman.types import Bools, Floats

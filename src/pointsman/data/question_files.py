@@ -7,21 +7,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from pointsman.data.answers import AnswerSpec, NumberAnswer, OptionAnswer, PythonAnswer, TextAnswer
+from pointsman.data.csv_table import read_csv
 from pointsman.data.numerals import final_number
 from pointsman.data.question_sets import LETTERS, SetQuestion, choice_prompt, number_prompt
 from pointsman.data.questions import Question, load_questions
 from pointsman.errors import DataError
 
 COLUMNS: Final = ("id", "question", "answer")
-_MAX_CELL_CHARS: Final = 1_000_000
 _CHOICE_TOKENS, _NUMBER_TOKENS, _TEXT_TOKENS = 8, 512, 128
 
 
@@ -52,49 +50,20 @@ def _from_shipped(question: Question, dataset: str) -> SetQuestion:
 
 
 def _csv(path: Path) -> tuple[SetQuestion, ...]:
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"can't read the questions {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} isn't UTF-8 at byte {error.start}") from error
-    csv.field_size_limit(_MAX_CELL_CHARS)
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    line_of: dict[str, int] = {}
+    table = read_csv(path)
+    table.require(COLUMNS)
+    table.ids()
     questions = []
-    try:
-        missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
-        if missing:
-            raise DataError(
-                f"{path} has no column {', '.join(missing)}",
-                remedy="It needs id, question, answer, and may have choices and subject",
-            )
-        for row in reader:
-            try:
-                question = _question(row, path.stem)
-            except DataError as fault:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: {fault.message}", remedy=fault.remedy
-                ) from fault
-            if question.id in line_of:
-                raise DataError(
-                    f"{path}, line {reader.line_num}: the id {question.id!r} is already on line "
-                    f"{line_of[question.id]}"
-                )
-            line_of[question.id] = reader.line_num
-            questions.append(question)
-    except csv.Error as error:
-        raise DataError(f"{path}, line {reader.line_num} is no CSV: {error}") from error
-    if not questions:
-        raise DataError(f"{path} holds no question", remedy="Write one row a question below the header")
+    for cells, line in zip(table.rows, table.lines, strict=True):
+        try:
+            questions.append(_question(cells, path.stem))
+        except DataError as fault:
+            raise DataError(f"{path}, line {line}: {fault.message}", remedy=fault.remedy) from fault
     return tuple(questions)
 
 
-def _question(row: Mapping[str | None, str | None], dataset: str) -> SetQuestion:
+def _question(cells: Mapping[str, str], dataset: str) -> SetQuestion:
     """One row. Raises DataError without the place."""
-    if None in row or None in row.values():
-        raise DataError("the row has not as many cells as the header", remedy="Quote cells with commas")
-    cells = {str(name): str(value).strip() for name, value in row.items()}
     for name in COLUMNS:
         if not cells[name]:
             raise DataError(f"{name} is empty", remedy="Fill it in, or remove the row")

@@ -16,6 +16,7 @@ from pointsman.errors import DataError
 _UTF16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _DELIMITERS: Final = ",;\t"
 _SHOWN: Final = 3
+_MAX_CELL_CHARS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,13 +98,15 @@ def read_csv(path: Path) -> CsvTable:
     """
     text = _decoded(path)
     delimiter = max(_DELIMITERS, key=text.partition("\n")[0].count)
+    csv.field_size_limit(_MAX_CELL_CHARS)  # the module's, so it is set wherever it is relied on
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         table = [(cells, reader.line_num) for cells in reader if any(cell.strip() for cell in cells)]
     except csv.Error as error:
         raise DataError(
             f"{path}, line {reader.line_num}: {error}",
-            remedy='Put cells with commas, quotes or line breaks between double quotes, and double a " inside',
+            remedy='Put cells with commas, quotes or line breaks between double quotes, and double a " inside; '
+            f"a cell holds at most {_MAX_CELL_CHARS:,} characters",
         ) from error
     if not table:
         raise _empty(path)
