@@ -49,7 +49,7 @@ RUNS = (
 PLOTTED = ("mmlu", "blend")
 PLOT = Path("docs") / "reliability.png"
 LEVEL = 0.9
-QUICK_ROWS = 2_500
+QUICK_ROWS = 1_500
 LEAST_LABELS = 2_000
 
 

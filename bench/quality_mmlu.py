@@ -45,9 +45,9 @@ from pointsman.types import Floats
 
 MODELS = ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview")
 FOLDS, SEEDS = 5, 5
-QUICK_ROWS = 2_500
+QUICK_ROWS = 300
 STAKES = Stakes()
-RESAMPLES = 400
+RESAMPLES, QUICK_RESAMPLES = 400, 20
 PEER = "peer: with 64 neighbours"
 Predicted = dict[str, Floats]
 """`name|task` or `name|` -> probabilities, shape (N, 2) for the two measured models."""
@@ -157,12 +157,14 @@ def constants(right: Floats, seed: int) -> Mapping[str, Floats]:
     }
 
 
-def table(task: Task, seeds: list[tuple[Predicted, NDArray[np.int64]]], seed: int) -> list[dict[str, Cell]]:
-    return [row for at in range(len(MODELS)) for row in model_rows(task, seeds, seed, at)]
+def table(
+    task: Task, seeds: list[tuple[Predicted, NDArray[np.int64]]], seed: int, resamples: int
+) -> list[dict[str, Cell]]:
+    return [row for at in range(len(MODELS)) for row in model_rows(task, seeds, seed, at, resamples)]
 
 
 def model_rows(
-    task: Task, seeds: list[tuple[Predicted, NDArray[np.int64]]], seed: int, at: int
+    task: Task, seeds: list[tuple[Predicted, NDArray[np.int64]]], seed: int, at: int, resamples: int
 ) -> list[dict[str, Cell]]:
     label = task.matrix.quality[:, task.columns[at]]
     known = np.flatnonzero(np.isfinite(label))
@@ -170,7 +172,7 @@ def model_rows(
 
     def cells(name: str, of: list[Weighted], less: list[Weighted] | None = None) -> dict[str, Cell]:
         rng = np.random.default_rng(seed)
-        return interval_cells(name, paired_interval(of, less, groups=groups, rng=rng, resamples=RESAMPLES))
+        return interval_cells(name, paired_interval(of, less, groups=groups, rng=rng, resamples=resamples))
 
     def row(name: str, told: Cell) -> dict[str, Cell]:
         return {"model": MODELS[at], "predictor": name, "task": told, "n": len(known)}
@@ -209,7 +211,7 @@ def measure(args: argparse.Namespace) -> list[dict[str, Cell]]:
     task = Task(matrix, args.keep)
     n_seeds = 1 if args.quick else SEEDS
     seeds = [predict_seed(task, args.seed + number, args.keep, slow=number == 0) for number in range(n_seeds)]
-    return table(task, seeds, args.seed)
+    return table(task, seeds, args.seed, QUICK_RESAMPLES if args.quick else RESAMPLES)
 
 
 def main() -> None:

@@ -49,7 +49,7 @@ FIRST_SEED = (0, 25, 50, 100, 200, 400, 800, 1600, ALL)
 QUICK = (0, 100, ALL)
 GROUPS = 4
 FOLDS = 5
-QUICK_ROWS = 3_000
+QUICK_ROWS = 1_200
 RESAMPLES = 300
 PLOT = Path("docs") / "learning_curve.png"
 

@@ -62,11 +62,11 @@ def measure(table: StaticTable, bags: list[str], wanted: Encoding) -> dict[str, 
 
 def main() -> None:
     parser = bench_parser(__doc__ or "")
-    parser.add_argument("--cache", type=Path, required=True, help="keeps MiniLM's embeddings")
+    parser.add_argument("--cache", type=Path, help="keeps MiniLM's embeddings")
     parser.add_argument("--write", action="store_true", help="replace the shipped file")
     args = parser.parse_args()
     minilm = MiniLmEncoder()
-    encoder = CachedEncoder(minilm, args.cache)
+    encoder = minilm if args.cache is None else CachedEncoder(minilm, args.cache)
     words = usable_words(minilm.vocabulary())[: QUICK_WORDS if args.quick else None]
     alone = encoder.encode([word.removeprefix("##") for word in words])
     subjects = [row for row, word in enumerate(words) if word.isascii() and word.isalpha() and len(word) > 2]
