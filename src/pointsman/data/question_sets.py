@@ -145,7 +145,7 @@ def _gsm8k(row: Mapping[str, Any]) -> SetQuestion:
         task="gsm8k",
         text=row["prompt"],
         prompt=number_prompt(row["prompt"]),
-        max_tokens=512,
+        max_tokens=1024,
         answer=NumberAnswer(int(value) if value.is_integer() else value),
     )
 
