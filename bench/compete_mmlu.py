@@ -16,7 +16,7 @@ Grouped 5-fold cross-validation by prompt text, five seeds, calibrated on the ot
 predictor is told the subject. `+ others`: it has also learnt what the 19 models of `outcomes/mmlu` made of
 the other folds' questions. Writes docs/cost_curve.png as well.
 
-    python bench/compete_mmlu.py --all
+    python bench/compete_mmlu.py --all --keep DIR      DIR: finished forecasts, read again when there
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from pointsman.metrics.selective import aurc
 from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.features.core_text import core_text
 from pointsman.predict.outcomes import OutcomeMatrix
+from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.fit import FitOptions, fit_quality
 from pointsman.report.bench import Cell, bench_parser, interval_cells, shared_data, write_results
 from pointsman.report.cost_plot import plot_cost_curve
@@ -119,17 +120,41 @@ def read_case(path: Path, questions: int, rng: np.random.Generator) -> Case:
     return Case(matrix, taken, length, shared)
 
 
-def forecasts(case: Case, predictor: Predictor, seeds: Sequence[int]) -> list[Forecast]:
+def forecasts(case: Case, predictor: Predictor, seeds: Sequence[int], keep: Path | None) -> list[Forecast]:
     """Once a seed; every question by a model that has seen no question of the same text."""
     matrix = joined([case.matrix, case.shared]) if predictor.others else case.matrix
-    column, n, made = matrix.endpoints.index(MODEL), len(case.right), []
+    queries, made = Queries(matrix.prompts, matrix.tasks), []
     for seed in seeds:
         print(f"{predictor.name}: seed {seed}", flush=True)
-        fitted = fit_quality(matrix, replace(predictor.options, seed=seed))
-        assert fitted.held_out is not None
-        assert fitted.folds is not None
-        made.append(Forecast(fitted.held_out.quality.value[:n, column], fitted.folds[:n]))
+        name = f"{predictor.name.replace(' ', '_')}_{len(case.right)}_{seed}.npz"
+        path = None if keep is None else keep / name
+        made.append(kept_forecast(path) or forecast(matrix, queries, predictor.options, seed, path))
+    n = len(case.right)
+    return [Forecast(each.probability[:n], each.folds[:n]) for each in made]
+
+
+def forecast(
+    matrix: OutcomeMatrix, queries: Queries, options: FitOptions, seed: int, path: Path | None
+) -> Forecast:
+    """Of all questions of the matrix; written to the path where there is one."""
+    fitted = fit_quality(matrix, replace(options, seed=seed), queries)
+    assert fitted.held_out is not None
+    assert fitted.folds is not None
+    made = Forecast(fitted.held_out.quality.value[:, matrix.endpoints.index(MODEL)], fitted.folds)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part.npz")
+        np.savez(part, probability=made.probability, folds=made.folds)
+        part.replace(path)
     return made
+
+
+def kept_forecast(path: Path | None) -> Forecast | None:
+    """What an earlier run has left there."""
+    if path is None or not path.exists():
+        return None
+    with np.load(path) as arrays:
+        return Forecast(arrays["probability"], arrays["folds"])
 
 
 def terms_of(case: Case, taken: Floats, seeds: Sequence[int]) -> Terms:
@@ -239,11 +264,12 @@ def main() -> None:
     parser.add_argument("--outcomes", type=Path, default=OUTCOMES, help=f"default {OUTCOMES}")
     parser.add_argument("--seeds", type=int, default=5, help="how many; default 5")
     parser.add_argument("--all", action="store_true", help="blends and `+ others` too: ten minutes more")
+    parser.add_argument("--keep", type=Path, help="folder of finished forecasts")
     args: argparse.Namespace = parser.parse_args()
     questions, n_seeds = (300, 1) if args.quick else (1 << 30, args.seeds)
     case = read_case(args.outcomes, questions, np.random.default_rng(args.seed))
     seeds = range(args.seed, args.seed + n_seeds)
-    made = {each.name: forecasts(case, each, seeds) for each in predictors(every=args.all)}
+    made = {each.name: forecasts(case, each, seeds, args.keep) for each in predictors(every=args.all)}
     if not args.quick:
         draw(case, made)
     write_results("compete_mmlu", rows_of(case, made, seeds), args, title=f"Run or skip: {MODEL} on MMLU")
