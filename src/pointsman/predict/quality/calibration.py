@@ -13,7 +13,7 @@ Fit it on predictions made out of fold; on those of training rows it would learn
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import numpy as np
@@ -39,6 +39,12 @@ FOLDS: Final = 5
 BAND_SHARE: Final = 0.1
 _LEAST, _MOST = (float(sigmoid(np.array(odds))) for odds in (-REACH, REACH))
 _ALONE_FROM: Final = 10
+_COLUMNS: Final = STEPS + 2
+"""Of a table: the last step is there twice, for a place at the very end of `GRID`."""
+_TABLES: Final = (0, 0, 0, 1, 2)
+"""What `calibrate` reads: the curve for a value and its two bounds, the band's low and high end for the value."""
+_SURE: Final = 40.0
+"""Log-odds of 0 and 1 in a table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +62,22 @@ class Calibration:
     kinds: tuple[str, ...]
     curve: Floats
     near: Floats
+    _half_odds: Floats = field(init=False, repr=False, compare=False)
+    _rise: Floats = field(init=False, repr=False, compare=False)
+    _starts: NDArray[np.int64] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Tabulate curve and band on `GRID`: half of the log-odds, and how much they rise in a step."""
+        bounds = _wilson(sigmoid(self.curve), self.near)
+        with np.errstate(divide="ignore"):  # a bound may be 0 or 1
+            band = [np.clip(np.log(bound / (1 - bound)), -_SURE, _SURE) for bound in bounds]
+        tables = 0.5 * np.array([self.curve, *band])
+        rise = np.diff(tables, axis=2, append=tables[..., -1:])
+        for name, table in (("_half_odds", tables), ("_rise", rise)):
+            padded = np.pad(table, ((0, 0), (0, 0), (0, 1)), mode="edge")
+            object.__setattr__(self, name, padded.ravel())
+        rows = np.array(_TABLES)[:, None] * len(self.curve) + np.arange(len(self.curve))
+        object.__setattr__(self, "_starts", rows[:, None] * _COLUMNS)
 
     @classmethod
     def fit(
@@ -106,17 +128,27 @@ class Calibration:
 
     def apply(self, predicted: Floats) -> Floats:
         """Calibrated probabilities, inside (0, 1), for predictions of shape (R, E)."""
-        return sigmoid(_between(self.curve, *_places(predicted)))
+        return self._read(predicted, self._starts[0])
 
     def calibrate(self, quality: Estimate) -> Estimate:
         """The estimate, arrays of shape (R, E), with its bounds moved alike and widened to the band.
 
-        Cost: some 40 us for one request.
+        Cost: some 15 us for one request.
         """
-        step, part = _places(np.array((quality.value, quality.low, quality.high)))
-        value, low, high = sigmoid(_between(self.curve, step, part))
-        least, most = _wilson(value, _between(self.near, step[0], part[0]))
+        # All at once, as in `_TABLES`: a call of NumPy costs more than the numbers of one request.
+        asked = np.array((quality.value, quality.low, quality.high, quality.value, quality.value))
+        value, low, high, least, most = self._read(asked, self._starts)
         return Estimate(value, np.fmin(least, low), np.fmax(most, high))
+
+    def _read(self, predicted: Floats, starts: NDArray[np.int64]) -> Floats:
+        """What the tables hold at predictions of shape (..., R, E), on straight lines in between."""
+        inside = np.minimum(np.maximum(predicted, _LEAST), _MOST)
+        place = (np.log(inside / (1 - inside)) + REACH) * (STEPS / (2 * REACH))
+        step = np.fmax(place, 0).astype(np.int64)  # a prediction that is NaN stays so by its part
+        place -= step
+        step += starts
+        half_odds = self._half_odds.take(step) + place * self._rise.take(step)
+        return np.asarray(0.5 + 0.5 * np.tanh(half_odds))
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays, and what JSON holds."""
@@ -128,15 +160,16 @@ class Calibration:
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], rest: Mapping[str, Any]) -> Self:
         """What `to_arrays` gave. Raises DataError for another grid, or a curve that falls."""
-        made = cls(tuple(rest["endpoints"]), tuple(rest["kinds"]), arrays["curve"], arrays["near"])
-        wanted = (len(made.endpoints), STEPS + 1)
-        if made.curve.shape != wanted or made.near.shape != wanted or len(made.kinds) != wanted[0]:
+        endpoints, kinds = tuple(rest["endpoints"]), tuple(rest["kinds"])
+        curve, near = arrays["curve"], arrays["near"]
+        wanted = (len(endpoints), STEPS + 1)
+        if curve.shape != wanted or near.shape != wanted or len(kinds) != len(endpoints):
             raise DataError(
-                f"calibration curves have the shape {made.curve.shape}, not {wanted}", remedy="Train again"
+                f"calibration curves have the shape {curve.shape}, not {wanted}", remedy="Train again"
             )
-        if not (np.diff(made.curve, axis=1) >= 0).all():
+        if not (np.diff(curve, axis=1) >= 0).all():
             raise DataError("a calibration curve falls, or holds NaN", remedy="Train again")
-        return made
+        return cls(endpoints, kinds, curve, near)
 
 
 def _choose(odds: Floats, labels: Floats, groups: NDArray[np.int64], pooled: Line, seed: int) -> str:
@@ -181,19 +214,3 @@ def _wilson(share: Floats, labels: Floats) -> tuple[Floats, Floats]:
     half = np.sqrt(over * (share * (1 - share) + over / 4))
     low = np.clip((middle - half) / (1 + over), 0.0, share)
     return low, np.clip((middle + half) / (1 + over), share, 1.0)
-
-
-def _places(predicted: Floats) -> tuple[NDArray[np.int64], Floats]:
-    """The step of `GRID` that each prediction lies in, and how far into it; NaN is NaN of some step."""
-    # Plain ufuncs: clip and nan_to_num would double the time of one request.
-    inside = np.minimum(np.maximum(predicted, _LEAST), _MOST)
-    place = (np.log(inside / (1 - inside)) + REACH) * (STEPS / (2 * REACH))
-    step = np.fmin(np.fmax(place, 0), STEPS - 1).astype(np.int64)
-    return step, place - step
-
-
-def _between(table: Floats, step: NDArray[np.int64], part: Floats) -> Floats:
-    """On straight lines between the values at `GRID`; shapes (E, STEPS + 1), (..., E) -> (..., E)."""
-    column = np.arange(len(table))
-    low = table[column, step]
-    return np.asarray(low + part * (table[column, step + 1] - low))

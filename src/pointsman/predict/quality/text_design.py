@@ -53,15 +53,17 @@ class FoldedWeights:
     encoded: Singles
 
     def scores(self, hot: HotRows, encoded: Encoding | None) -> Singles:
-        """The C outputs of R texts, shape (R, C). Cost: some 20 us a text for C = 10."""
-        made = row_products(hot.dense, self.dense)
-        made += self.offset
-        if encoded is not None:
-            made += row_products(encoded, self.encoded)
-        for row, grams in enumerate(hot.grams):
+        """The C outputs of R texts, shape (R, C). Cost: some 8 us a text for C = 10."""
+        made = np.empty((len(hot.dense), len(self.offset)), np.float32)
+        # Text by text, for a library rounds a product of one row otherwise than one of seven.
+        for text, (dense, grams) in enumerate(zip(hot.dense, hot.grams, strict=True)):
+            row = dense @ self.dense
             if len(grams):
                 total = np.ones(len(grams), np.float32) @ self.grams.take(grams, 0)
-                made[row] += total[:-1] * (1 / math.sqrt(total[-1]))
+                row += total[:-1] * (1 / math.sqrt(total[-1]))
+            np.add(row, self.offset, out=made[text])
+        if encoded is not None:
+            made += row_products(encoded, self.encoded)
         return made
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
