@@ -45,7 +45,7 @@ from pointsman.types import Floats
 
 MODELS = ("mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview")
 FOLDS, SEEDS = 5, 5
-QUICK_ROWS = 300
+QUICK_FOLDS, QUICK_ROWS = 2, 200
 STAKES = Stakes()
 RESAMPLES, QUICK_RESAMPLES = 400, 20
 PEER = "peer: with 64 neighbours"
@@ -113,12 +113,12 @@ class Task:
 
 
 def predict_seed(
-    task: Task, seed: int, keep: Path | None, *, slow: bool
+    task: Task, seed: int, keep: Path | None, *, n_folds: int, slow: bool
 ) -> tuple[Predicted, NDArray[np.int64]]:
     """Out-of-fold predictions of all queries."""
-    folds = grouped_folds(task.matrix.groups, FOLDS, seed)
+    folds = grouped_folds(task.matrix.groups, n_folds, seed)
     whole: Predicted = {}
-    for fold in range(FOLDS):
+    for fold in range(n_folds):
         train, held = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         place = None if keep is None else keep / f"mmlu_{len(folds)}_{seed}_{fold}.npz"
         if place is not None and place.exists():
@@ -209,8 +209,11 @@ def measure(args: argparse.Namespace) -> list[dict[str, Cell]]:
     if args.keep is not None:
         args.keep.mkdir(parents=True, exist_ok=True)
     task = Task(matrix, args.keep)
-    n_seeds = 1 if args.quick else SEEDS
-    seeds = [predict_seed(task, args.seed + number, args.keep, slow=number == 0) for number in range(n_seeds)]
+    n_seeds, n_folds = (1, QUICK_FOLDS) if args.quick else (SEEDS, FOLDS)
+    seeds = [
+        predict_seed(task, args.seed + number, args.keep, n_folds=n_folds, slow=number == 0)
+        for number in range(n_seeds)
+    ]
     return table(task, seeds, args.seed, QUICK_RESAMPLES if args.quick else RESAMPLES)
 
 
