@@ -49,11 +49,15 @@ class PredictFailed:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """An endpoint answered in full; `signals` are known of answers that are held back."""
+    """An endpoint answered in full; `signals` are known of answers that are held back.
+
+    `samples`: how its further samples ended, one after another in the same slot.
+    """
 
     request_id: str
     outcome: Outcome
     signals: AnswerSignals | None = None
+    samples: tuple[Outcome, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,24 @@ Event = (
 )
 
 
+def requests_of(events: Sequence[Event]) -> list[str]:
+    """The ids of the requests that events are about."""
+    found: list[str] = []
+    for event in events:
+        match event:
+            case Arrived(request):
+                found.append(request.id)
+            case Predicted(request_ids) | PredictFailed(request_ids) | Woke(PredictionDue(request_ids)):
+                found.extend(request_ids)
+            case Completed(request_id) | Failed(request_id) | Cancelled(request_id):
+                found.append(request_id)
+            case Woke(Deferred(request_id)):
+                found.append(request_id)
+            case CapacityChanged() | LoadObserved():
+                pass
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Predict:
     """Predict for these requests by `deadline_s`; answer with Predicted or PredictFailed."""
@@ -158,12 +180,13 @@ class Record:
 class Dispatch:
     """Send the request to the endpoint now; answer with Completed or Failed.
 
-    `held`: keep its answer, and give it out only when a Finish names that endpoint.
+    `held`: above 0, keep its answer, and give it out only when a Finish names that endpoint; above 1,
+    compare it with further samples, so many in all.
     """
 
     request_id: str
     endpoint: str
-    held: bool = False
+    held: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +201,7 @@ class Abort:
 class Finish:
     """The request has ended: tell its caller. Every arrival gets exactly one (invariants 1, 2).
 
-    `unused`: its other runs, in order: answers that are not given out, and failures.
+    `unused`: its other runs: answers that are not given out, each behind its further samples, and failures.
     """
 
     outcome: Outcome

@@ -101,6 +101,7 @@ class _Batch:
             raise IllegalTransition(
                 f"request {request_id!r} is {state or 'not alive'}, so it can't end on an endpoint"
             )
+        samples = event.samples if isinstance(event, Completed) else ()
         expected = Disposition.ANSWERED if isinstance(event, Completed) else Disposition.FAILED
         endpoint = self._endpoints[self._ledger.entry(request_id).endpoint]
         found = (outcome.request_id, outcome.endpoint, outcome.disposition)
@@ -109,6 +110,8 @@ class _Batch:
                 f"{type(event).__name__} of request {request_id!r} on {endpoint} carries an outcome of "
                 f"{outcome.request_id!r} on {outcome.endpoint!r}: {outcome.disposition}; expected {expected}"
             )
+        if any((sample.request_id, sample.endpoint) != (request_id, endpoint) for sample in samples):
+            raise IllegalTransition(f"samples of request {request_id!r} on {endpoint} are of another run")
 
 
 def _check_unique(request_ids: tuple[str, ...]) -> None:

@@ -39,26 +39,28 @@ class Review:
     def __init__(self, policy: AnswerPolicy | None, decider: Decider, names: tuple[str, ...]) -> None:
         self._policy, self._decider, self._names = policy, decider, names
 
-    def holds(self, entry: Entry, step: Step) -> bool:
-        """Whether the answer of the run that begins now is held back."""
+    def holds(self, entry: Entry, step: Step) -> int:
+        """By how many samples the answer of the run that begins now is judged; 0: it is not held back."""
         policy = self._policy
         if policy is None or entry.decision is None:
-            return False
+            return 0
         try:
             return policy.holds(entry.request, entry.decision)
         except Exception as error:  # noqa: BLE001 - policies may be anyone's; the loop must go on
             step.hooks.policy_raised(policy.name, error)
-            return False
+            return 0
 
     def answered(
         self,
         entry: Entry,
         outcome: Outcome,
         signals: AnswerSignals | None,
+        samples: Sequence[Outcome],
         view: Sequence[EndpointView],
         step: Step,
     ) -> Decision | None:
         """A run brought an answer: the request ends, or the decision to ask another endpoint is given back."""
+        step.sampled(entry, samples)
         policy, before = self._policy, entry.decision
         if policy is None or before is None or not entry.held or entry.aborting:
             step.end_on_endpoint(entry, Move.ANSWER, outcome)

@@ -55,11 +55,9 @@ from pointsman.step import Step
 from pointsman.types import (
     UNASSIGNED,
     Admission,
-    AnswerSignals,
     CostTable,
     Endpoint,
     EndpointView,
-    Outcome,
 )
 
 _REDECIDED_AT_ONCE: Final = 1_000
@@ -149,8 +147,8 @@ class Scheduler:
                 self._take_predictions(request_ids, table, step)
             case PredictFailed(request_ids, reason):
                 self._bypass(request_ids, reason, step)
-            case Completed(request_id, outcome, signals):
-                self._complete(self.ledger.entry(request_id), outcome, signals, step)
+            case Completed():
+                self._complete(self.ledger.entry(event.request_id), event, step)
             case Failed(request_id, outcome, given):
                 entry = self.ledger.entry(request_id)
                 self._queues.release(entry, step)
@@ -252,10 +250,11 @@ class Scheduler:
 
     # What follows an answer, a cancellation, a fault
 
-    def _complete(self, entry: Entry, outcome: Outcome, signals: AnswerSignals | None, step: Step) -> None:
+    def _complete(self, entry: Entry, done: Completed, step: Step) -> None:
         """An endpoint answered: that ends the request, or another endpoint is asked."""
         self._queues.release(entry, step)
-        decision = self._review.answered(entry, outcome, signals, self.view(), step)
+        view = self.view()
+        decision = self._review.answered(entry, done.outcome, done.signals, done.samples, view, step)
         if decision is not None and decision.endpoint is not None:
             self._queues.join(entry, self._column[decision.endpoint], decision, step, Move.ESCALATE)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -54,6 +55,16 @@ class Step:
         """A running request was answered or failed, as its endpoint said."""
         self.ledger.move(entry, move)
         self._finish(entry, self._ran(entry, outcome), _END_CODE[move, entry.aborting])
+
+    def sampled(self, entry: Entry, samples: Sequence[Outcome]) -> None:
+        """Its run has brought further samples, good only for comparison.
+
+        They are not learnt from: their endpoint knows the prompt already, so their times are not a first answer's.
+        """
+        for sample in samples:
+            answered = sample.disposition is Disposition.ANSWERED
+            run = replace(sample, disposition=Disposition.SAMPLED) if answered else sample
+            entry.runs.append(replace(run, running=entry.beside))
 
     def hold(self, entry: Entry, outcome: Outcome, reason: str) -> None:
         """Its endpoint's answer is held while another endpoint is asked."""

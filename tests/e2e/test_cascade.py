@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import uvicorn
 
 from pointsman.build import build_gateway, read_config
 from pointsman.clock import RealClock
+from pointsman.errors import ConfigError
 from pointsman.events import CapacityChanged
 from pointsman.gateway.server import base_url, bind
 from pointsman.predict.judge import SIGNS, AnswerJudge
@@ -28,26 +30,30 @@ from pointsman.types import Disposition
 CONFIG = """
 model_list:
   - model_name: small
-    litellm_params: {{model: hosted_vllm/up-small, api_base: "{small}"}}
+    litellm_params: {{model: hosted_vllm/up-small, api_base: "{small}", max_parallel_requests: 2}}
     model_info: {{accuracy: 0.5, accuracy_source: a test, output_cost_per_token: 1.0e-6}}
   - model_name: large
     litellm_params: {{model: hosted_vllm/up-large, api_base: "{large}"}}
     model_info: {{accuracy: 0.9, accuracy_source: a test, output_cost_per_token: 1.0e-5}}
 pointsman:
-  policy: {{name: {policy}, endpoints: [small, large], judge: judge.json}}
+  policy: {{name: {policy}, endpoints: [small, large], judge: judge.json, samples: {samples}}}
   log: {{path: log.db}}
 """
 MESSAGES: Any = [{"role": "user", "content": "one two"}]
 SURE, UNSURE = -0.1, -3.0
 
 
-def judge() -> AnswerJudge:
-    """Surer tokens, righter answers: P(right) = sigmoid(2 + 2 mean log-probability); the large one's is .88."""
+def judge(agreement: float = 0.0) -> AnswerJudge:
+    """Surer tokens, righter answers: P(right) = sigmoid(2 + 2 mean log-probability); the large one's is .88.
+
+    `agreement`: what it adds to these odds if all samples agree, and takes from them if none does.
+    """
     nothing, ones = np.zeros(len(SIGNS)), np.ones(len(SIGNS))
-    weights = nothing.copy()
+    weights, centre = nothing.copy(), nothing.copy()
     weights[SIGNS.index("mean_logprob")] = 2.0
+    weights[SIGNS.index("agreement")], centre[SIGNS.index("agreement")] = 2.0 * agreement, 0.5
     models = {
-        ("small", "small"): Logistic(2.0, nothing, ones, weights),
+        ("small", "small"): Logistic(2.0, centre, ones, weights),
         ("small", "large"): Logistic(2.0, nothing, ones, nothing),
     }
     return AnswerJudge(("small", "large"), models)
@@ -84,11 +90,12 @@ class World:
 async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     async with contextlib.AsyncExitStack() as stack:
 
-        async def made(policy: str = "cascade") -> World:
+        async def made(policy: str = "cascade", samples: int = 1, agreement: float = 0.0) -> World:
             small, large = [await stack.enter_async_context(Upstream()) for _ in range(2)]
             file = tmp_path / "config.yaml"
-            file.write_text(CONFIG.format(small=small.base_url, large=large.base_url, policy=policy))
-            (tmp_path / "judge.json").write_text(judge().to_json())
+            urls = {"small": small.base_url, "large": large.base_url}
+            file.write_text(CONFIG.format(**urls, policy=policy, samples=samples))
+            (tmp_path / "judge.json").write_text(judge(agreement).to_json())
             gateway = build_gateway(read_config(file), (), RealClock())
             bound = bind("127.0.0.1", 0)
             server = uvicorn.Server(
@@ -319,3 +326,168 @@ async def test_an_answer_that_is_asked_for_again_while_closing_has_the_grace_too
     status, said, _ = await call
     assert (status, said["model"]) == (200, "up-large")
     await closing
+
+
+# Self-consistency: the first answer is compared with further samples
+
+
+def says(text: str, *, tokens: int = 2) -> Reply:
+    choice = {"index": 0, "message": {"content": text}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 9, "completion_tokens": tokens}
+    return Reply([json.dumps({"model": "up-small", "choices": [choice], "usage": usage}).encode()])
+
+
+async def outcomes(world: World) -> list[tuple[str, Disposition]]:
+    await world.idle()
+    world.gateway._driver._parts._log.flush()
+    return [(outcome.endpoint, outcome.disposition) for outcome in read_outcomes(world.log)]
+
+
+async def test_samples_that_agree_keep_the_answer_and_all_of_them_are_paid_for(start):
+    world = await start(samples=3, agreement=2.0)
+    world.small.next(says("The answer is 7"), says("7", tokens=5), says("3 + 4 = 7"))
+    question = [{"role": "user", "content": "How many are 3 and 4?"}]
+    status, said, headers = await world.post(messages=question, temperature=0, seed=40)
+    assert (status, world.asked) == (200, (3, 0))
+    assert said["choices"][0]["message"]["content"] == "The answer is 7"
+    assert said["usage"]["completion_tokens"] == 2, "of the answer that is given"
+    assert headers["x-pointsman-steps"] == "1"
+    assert "of its further samples 100% agree" in headers["x-pointsman-verdict"]
+    assert float(headers["x-pointsman-cost-usd"]) == pytest.approx((2 + 5 + 2) * 1e-6)
+    bodies = world.small.bodies
+    assert [(body["temperature"], body["seed"]) for body in bodies] == [(0, 40), (0.7, 41), (0.7, 42)]
+    sampled, answered = ("small", Disposition.SAMPLED), ("small", Disposition.ANSWERED)
+    assert await outcomes(world) == [sampled, sampled, answered]
+    async with world.http.get(world.url.removesuffix("/v1") + "/metrics") as page:
+        metrics = await page.text()
+    assert 'pointsman_unused_runs_total{endpoint="small",disposition="sampled"} 2' in metrics
+    assert 'pointsman_requests_total{disposition="answered"} 1' in metrics
+    assert 'disposition="sampled"} 0' not in metrics
+    [paid] = re.findall(r'pointsman_cost_usd_total{endpoint="small"} (\S+)', metrics)
+    assert float(paid) == pytest.approx(9e-6)
+
+
+async def test_samples_that_disagree_make_the_large_model_answer(start):
+    world = await start(samples=3, agreement=2.0)
+    world.small.next(says("7"), says("8"), says("about 9"))
+    question = [{"role": "user", "content": "How many are 3 and 4?"}]
+    status, said, headers = await world.post(messages=question)
+    assert (status, said["model"], world.asked) == (200, "up-large", (3, 1))
+    assert "of its further samples 0% agree" in headers["x-pointsman-reason"]
+    assert "temperature" not in world.small.bodies[0]
+    assert "temperature" not in world.large.bodies[0]
+    sampled = [("small", Disposition.SAMPLED)] * 2
+    assert await outcomes(world) == [
+        *sampled, ("small", Disposition.ESCALATED), ("large", Disposition.ANSWERED),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("logprob", [SURE, UNSURE])
+async def test_a_streaming_caller_gets_one_proper_stream_of_several_samples(start, logprob):
+    world = await start(samples=3, agreement=1.0)
+    world.small.logprob = logprob
+    async with world.client() as client:
+        stream = await client.chat.completions.create(
+            model="auto", messages=MESSAGES, stream=True, temperature=0.3, n=1
+        )
+        chunks = [chunk async for chunk in stream]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "two one "
+    assert {chunk.model for chunk in chunks} == {"up-small" if logprob == SURE else "up-large"}
+    assert world.asked == (3, 0 if logprob == SURE else 1)
+    assert [body["temperature"] for body in world.small.bodies] == [0.3] * 3
+    assert ["n" in body for body in world.small.bodies] == [True, False, False]
+    assert all("seed" not in body for body in world.small.bodies)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("at", [1, 2])
+async def test_where_a_sample_fails_the_answer_is_judged_by_what_there_is(start, fault, at):
+    world = await start(samples=3, agreement=0.5)
+    world.small.next(*[says("two one")] * at, fault)
+    status, said, headers = await world.post()
+    assert (status, said["choices"][0]["message"]["content"], world.asked) == (200, "two one", (at + 1, 0))
+    assert ("of its further samples 100% agree" in headers["x-pointsman-verdict"]) == (at == 2)
+    assert "x-pointsman-degraded" not in headers
+    assert "x-pointsman-cost-usd" not in headers, "what the failed run cost is not known"
+    found = await outcomes(world)
+    assert found[-2:] == [("small", Disposition.FAILED), ("small", Disposition.ANSWERED)]
+
+
+async def test_a_caller_that_goes_ends_the_sampling(start):
+    world = await start(samples=3, agreement=2.0)
+    world.small.next(says("two one"), Reply(end=End.HANG))
+    call = asyncio.ensure_future(world.post())
+    await world.small.until(received=2)
+    call.cancel()
+    await world.small.until(gone=1)
+    assert (await outcomes(world))[0] == ("small", Disposition.FAILED)
+    assert world.asked == (2, 0)
+
+
+async def test_closing_gives_out_the_answer_whose_samples_are_not_there_in_time(start):
+    world = await start(samples=3, agreement=2.0)
+    world.small.next(says("two one"), Reply(end=End.HANG))
+    call = asyncio.ensure_future(world.post())
+    await world.small.until(received=2)
+    closing = asyncio.ensure_future(world.gateway._driver.close(grace_s=0.01))
+    status, said, _ = await call
+    assert (status, said["choices"][0]["message"]["content"]) == (200, "two one")
+    await closing
+    assert world.asked == (2, 0)
+
+
+async def test_samples_keep_to_the_slots_of_their_endpoint(start):
+    world = await start(samples=3, agreement=2.0)
+    world.small.gate.clear()
+    calls = [asyncio.ensure_future(world.post()) for _ in range(6)]
+    await world.small.until(received=2)
+    world.small.gate.set()
+    assert [(await call)[0] for call in calls] == [200] * 6
+    assert world.asked == (18, 0)
+    assert world.small.most_running == 2
+
+
+PROSE = "Once upon a time there was a king who had three daughters, and each of them was fair."
+CODE = "```python\ndef f(n):\n    return n\n```"
+
+
+@pytest.mark.parametrize(
+    ("question", "answer"),
+    [("Tell me a story", PROSE), ("Write a function f", CODE), ("Say nothing", "")],
+)
+async def test_what_can_not_be_compared_is_asked_for_once(start, question, answer):
+    world = await start(samples=3, agreement=0.5)
+    world.small.next(says(answer))
+    status, _, headers = await world.post(messages=[{"role": "user", "content": question}])
+    assert (status, world.asked) == (200, (1, 0))
+    assert "samples" not in headers["x-pointsman-verdict"]
+
+
+async def test_an_answer_without_the_number_that_was_asked_for_agrees_with_none(start):
+    world = await start(samples=3, agreement=2.0)
+    world.small.next(says("I can't tell"))
+    question = [{"role": "user", "content": "How many are 3 and 4?"}]
+    status, said, headers = await world.post(messages=question)
+    assert (status, said["model"], world.asked) == (200, "up-large", (1, 1))
+    assert "0% agree" in headers["x-pointsman-reason"]
+
+
+async def test_a_judge_of_samples_does_without_where_one_is_configured(start):
+    world = await start(samples=1, agreement=0.5)
+    status, _, headers = await world.post()
+    assert (status, world.asked) == (200, (1, 0))
+    assert "samples" not in headers["x-pointsman-verdict"]
+
+
+async def test_samples_that_no_judge_heeds_are_refused_at_the_start(start):
+    with pytest.raises(ConfigError, match=r"`samples` is 3, but the judge .* heeds no agreement") as caught:
+        await start(samples=3)
+    assert "pointsman judge --samples 3" in str(caught.value)
+
+
+async def test_a_model_name_that_asks_for_a_cascade_has_samples_too_and_others_none(start):
+    world = await start("cheapest", samples=2, agreement=2.0)
+    assert (await world.post(model="router-cascade-0.85"))[0] == 200
+    assert world.asked == (2, 0)
+    assert (await world.post())[0] == 200
+    assert world.asked == (3, 0)

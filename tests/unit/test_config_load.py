@@ -171,7 +171,7 @@ speed: 1
         (
             "policy: [weighted]",
             4,
-            "a list of 1 is not a map. It takes the keys endpoints, judge, model, name, seed, threshold, weights",
+            "a list of 1 is not a map. It takes the keys endpoints, judge, model, name, samples, seed, threshold, weights",
         ),
         ("admission: sometimes", 4, "'sometimes' is not known. Known: always, random, threshold, value"),
         (

@@ -29,8 +29,8 @@ class AnswerPolicy(Protocol):
 
     name: str
 
-    def holds(self, request: Request, decision: Decision) -> bool:
-        """Whether the answer of the decision's endpoint is held back to be judged."""
+    def holds(self, request: Request, decision: Decision) -> int:
+        """How many samples of the endpoint's answer are asked for, to judge the first; 0: it is given out as it comes."""
         ...
 
     def judge(

@@ -4,7 +4,7 @@
     ask f next               c_run(f) + c_wrong (1 - P(f right | the answer of e))
 
 What was spent is spent. The rule looks one step ahead: that the answer of f would be judged as well is
-not counted. Equal costs keep. With a threshold in place of costs, an answer is kept if P(right) reaches it,
+not counted, but for the further samples that would be asked for to judge it: they are a part of c_run(f). Equal costs keep. With a threshold in place of costs, an answer is kept if P(right) reaches it,
 and otherwise the next endpoint of the chain is asked.
 """
 
@@ -46,6 +46,10 @@ class Judge(Protocol):
         """P(right) of each endpoint, shape (E,), given the signals of the answer at `column`."""
         ...
 
+    def heeds_agreement(self, judged: str) -> bool:
+        """Whether further samples of that endpoint would change what is said of its answers."""
+        ...
+
 
 def escalation_costs(right: Floats, column: int, c_run: Floats, c_wrong: float, may_ask: Bools) -> Floats:
     """Expected cost from here on of keeping each of R answers and of asking each other endpoint.
@@ -75,6 +79,7 @@ class CascadeAnswers:
         judge: tells how likely answers are right.
         terms: what runs and wrong answers cost.
         always: False for requests that ask for it alone.
+        samples: answers of an endpoint that are compared, where the judge heeds their agreement.
     """
 
     name = NAME
@@ -87,18 +92,21 @@ class CascadeAnswers:
         terms: ValueTerms,
         *,
         always: bool = True,
+        samples: int = 1,
     ) -> None:
         self._endpoints, self._chain = tuple(endpoints), tuple(chain)
         self._judge, self._terms, self._always = judge, terms, always
+        compared = {name for name in self._chain[:-1] if samples > 1 and judge.heeds_agreement(name)}
+        self._samples = np.array([samples if name in compared else 1 for name in self._endpoints])
 
-    def holds(self, request: Request, decision: Decision) -> bool:
-        """Whether a later endpoint of the chain can follow; see `AnswerPolicy`."""
+    def holds(self, request: Request, decision: Decision) -> int:
+        """0 unless a later endpoint of the chain can follow; see `AnswerPolicy`."""
         asked = _threshold(request) is not None or (self._always and request.router is None)
-        return (
-            asked
-            and decision.action is Admission.RUN
-            and any(name not in decision.excluded for name in self._later(decision.endpoint))
-        )
+        if not asked or decision.action is not Admission.RUN or decision.endpoint is None:
+            return 0
+        if all(name in decision.excluded for name in self._later(decision.endpoint)):
+            return 0
+        return int(self._samples[self._endpoints.index(decision.endpoint)])
 
     def judge(
         self,
@@ -111,20 +119,24 @@ class CascadeAnswers:
         """Keep the answer, or ask the endpoint that pays; see `AnswerPolicy`."""
         later = self._later(self._endpoints[column])
         may_ask = eligible & np.isin(self._endpoints, later)
+        signals = signals or _NOTHING
         right = self._judge.right(
-            self._endpoints, column, signals or _NOTHING, table.quality.value[0], table.output_tokens.value[0]
+            self._endpoints, column, signals, table.quality.value[0], table.output_tokens.value[0]
         )
+        said = f"the answer of {self._endpoints[column]} is right with probability {right[column]:.3f}"
+        if signals.agreement is not None:
+            said += f" (of its further samples {signals.agreement:.0%} agree)"
         threshold = _threshold(request)
         if threshold is not None:
-            return self._by_threshold(threshold, right, column, later, may_ask)
-        return self._by_cost(request, table, right, column, may_ask)
+            return self._by_threshold(threshold, right, column, later, may_ask, said)
+        return self._by_cost(request, table, right, column, may_ask, said)
 
     def _by_cost(
-        self, request: Request, table: CostTable, right: Floats, column: int, may_ask: Bools
+        self, request: Request, table: CostTable, right: Floats, column: int, may_ask: Bools, said: str
     ) -> Verdict:
         c_wrong = self._terms.penalties_of(request).c_wrong
-        costs = escalation_costs(right[None, :], column, self._terms.c_run.of(table), c_wrong, may_ask)[0]
-        said = self._said(right, column)
+        c_run = self._terms.c_run.of(table) * self._samples
+        costs = escalation_costs(right[None, :], column, c_run, c_wrong, may_ask)[0]
         best = int(np.where(may_ask, costs, np.inf).argmin())
         if not may_ask.any():
             return Verdict(UNASSIGNED, f"kept: {said}, and no other can be asked now", costs)
@@ -134,9 +146,14 @@ class CascadeAnswers:
         return Verdict(UNASSIGNED, f"kept: {said}; asking again would cost {weighed}", costs)
 
     def _by_threshold(
-        self, threshold: float, right: Floats, column: int, later: Sequence[str], may_ask: Bools
+        self,
+        threshold: float,
+        right: Floats,
+        column: int,
+        later: Sequence[str],
+        may_ask: Bools,
+        said: str,
     ) -> Verdict:
-        said = self._said(right, column)
         score = np.where(may_ask, 1.0 - right, np.inf)
         score[column] = 1.0 - right[column]
         if right[column] >= threshold:
@@ -146,9 +163,6 @@ class CascadeAnswers:
             if may_ask[following]:
                 return Verdict(following, f"escalated: {said}, below {threshold:g}", score)
         return Verdict(UNASSIGNED, f"kept: {said}, below {threshold:g}, but no other can be asked now", score)
-
-    def _said(self, right: Floats, column: int) -> str:
-        return f"the answer of {self._endpoints[column]} is right with probability {right[column]:.3f}"
 
     def _later(self, endpoint: str | None) -> Sequence[str]:
         """What follows an endpoint in the chain; nothing after one that is not in it."""

@@ -54,7 +54,13 @@ def answer_policy_of(config: Config, endpoints: Sequence[Endpoint]) -> AnswerPol
             f"the judge {made.judge} knows no answers of {', '.join(unknown)}",
             remedy=f"It knows {', '.join(judge.endpoints)}; make one with: pointsman judge",
         )
-    return CascadeAnswers(names, chain, judge, config.costs.terms(), always=made.name == CASCADE)
+    if made.samples > 1 and not any(map(judge.heeds_agreement, chain[:-1])):
+        raise ConfigError(
+            f"`samples` is {made.samples}, but the judge {made.judge} heeds no agreement of samples",
+            remedy=f"Make it with: pointsman judge --samples {made.samples}; or set samples: 1",
+        )
+    terms, always = config.costs.terms(), made.name == CASCADE
+    return CascadeAnswers(names, chain, judge, terms, always=always, samples=made.samples)
 
 
 def _cascade(config: Config, endpoints: Sequence[Endpoint]) -> tuple[tuple[str, ...], tuple[str, ...]]:

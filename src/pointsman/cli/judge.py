@@ -13,13 +13,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from pointsman.config.policy import MAX_SAMPLES
+from pointsman.data.answer_key import reading_of
 from pointsman.data.answer_table import AnswerTable
 from pointsman.data.outcome_folders import read_outcomes
 from pointsman.data.outcomes import SAMPLES, read_outcome_rows
 from pointsman.errors import DataError
 from pointsman.metrics.probability import auroc, brier
 from pointsman.metrics.splits import grouped_folds
-from pointsman.predict.judge import AnswerJudge
+from pointsman.predict.judge import AnswerJudge, AnswerRows
+from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.fit import MIN_GROUPS, FitOptions, fit_quality
 from pointsman.predict.quality.kinds import MODELS
 from pointsman.types import Floats
@@ -35,15 +38,24 @@ def judge(
     model: Annotated[
         str, typer.Option(help=f"How quality is predicted before a run: {', '.join(MODELS)}.")
     ] = "prior",
+    samples: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=MAX_SAMPLES,
+            help="Answers that the gateway is to compare; 2 or more heed their agreement.",
+        ),
+    ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="Decides which prompts are held out together.")] = 1,
 ) -> None:
     """Learn from collected answers how likely an answer is right, for the policy `cascade`.
 
     It is judged by its log-probabilities, its length and its end, which is what the gateway knows of an
-    answer; and with it how likely another endpoint would be right. All endpoints must have answered the
-    same questions. Then name the file in the configuration:
+    answer; and with it how likely another endpoint would be right. With --samples it is judged by how many
+    further samples say the same too; the gateway then asks for as many. All endpoints must have answered
+    the same questions. Then name the file in the configuration:
 
-        pointsman: {policy: {name: cascade, endpoints: [small, large], judge: judge.json}}
+        pointsman: {policy: {name: cascade, endpoints: [small, large], judge: judge.json, samples: 1}}
 
     The report is of prompts held out. For example:
 
@@ -53,11 +65,17 @@ def judge(
     """
     matrix = read_outcomes(outcomes)
     rows = [row for folder in outcomes for row in read_outcome_rows(folder / SAMPLES).rows]
+    # No more than the gateway will ask for: a judge that leant on what is not there would miss it.
+    rows = [row for row in rows if row.sample < samples]
     table = AnswerTable.of(rows, matrix.endpoints)
-    # The gateway asks an endpoint once: a judge that leant on the agreement of samples would miss it there.
-    table = replace(table, signs={name: signs.without("agreement") for name, signs in table.signs.items()})
+    if samples > 1 and len(table.time_s) < samples:
+        raise DataError(
+            f"these outcomes hold at most {len(table.time_s)} samples of an answer, not {samples}",
+            remedy=f"Collect more with: pointsman collect --samples {samples}",
+        )
     place = {query_id: row for row, query_id in enumerate(matrix.query_ids)}
     matrix = matrix.take(np.array([place[query_id] for query_id in table.query_ids]))
+    table = replace(table, signs={name: _comparable(rows, matrix) for name, rows in table.signs.items()})
     fitted = fit_quality(matrix, FitOptions(model=model, folds=FOLDS, seed=seed))
     if fitted.held_out is None:
         raise DataError(
@@ -73,6 +91,12 @@ def judge(
     folds = grouped_folds(matrix.groups, FOLDS, seed)
     console.print(_report(table, quality, _held_out(table, quality, expected, folds), source))
     console.print(f"written: {out}", soft_wrap=True)
+
+
+def _comparable(rows: AnswerRows, matrix: OutcomeMatrix) -> AnswerRows:
+    """Signs without the agreement of answers that the gateway can't compare: code, which it does not run."""
+    known = [reading_of(prompt, "any answer") is not None for prompt in matrix.prompts]
+    return replace(rows, agreement=np.where(known, rows.agreement, np.nan))
 
 
 def _held_out(table: AnswerTable, quality: Floats, expected: Floats, folds: np.ndarray) -> Floats:

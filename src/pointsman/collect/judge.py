@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from pointsman.collect.plugin_scorer import Scorer
+from pointsman.data.answer_key import number_key, plain_key
 from pointsman.data.answers import NumberAnswer, OptionAnswer, PythonAnswer
-from pointsman.data.numerals import final_number
 from pointsman.data.outcomes import OutcomeRow
 from pointsman.data.question_sets import SetQuestion
 from pointsman.data.sandbox import SandboxLimits, extract_code, show_value
@@ -126,8 +126,7 @@ def text_key(question: SetQuestion, text: str) -> str | None:
     """What the text says, in a canonical form; None where nothing can be read."""
     match question.answer:
         case NumberAnswer():
-            number = final_number(text)
-            return None if number is None else str(number)
+            return number_key(text)
         case OptionAnswer():
             return chosen_option(text)
         case PythonAnswer(function, tests):
@@ -137,7 +136,7 @@ def text_key(question: SetQuestion, text: str) -> str | None:
             expression = call_of(question.visible_test or tests[0])
             return show_value(code, function, expression, limits=CODE_LIMITS)
         case _:
-            return " ".join(text.casefold().split()) or None
+            return plain_key(text)
 
 
 def call_of(test: str) -> str:

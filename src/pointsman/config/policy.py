@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from pointsman.config.parse import integer, names, number, optional, path, section, setting, text
 from pointsman.config.problem import Problem
 from pointsman.config.tree import Node
 from pointsman.types import Weights
+
+MAX_SAMPLES: Final = 16
+"""They run one after another, and the caller waits for all."""
 
 
 def _weights(node: Node) -> Weights:
@@ -53,6 +57,10 @@ def check_policy(policy: PolicyConfig, node: Node) -> Iterator[Problem]:
             "a cascade needs `endpoints` and `judge`",
             "Add `endpoints: [SMALL, LARGE]` and `judge: FILE`; `pointsman judge` makes the file",
         )
+    elif policy.samples > 1 and policy.judge is None:
+        yield node.problem(
+            f"{policy.samples} samples are compared only in a cascade", "Add `endpoints` and `judge`"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +83,9 @@ class PolicyConfig:
     )
     judge: Path | None = setting(
         None, optional(path), "of `cascade`: the file that tells how likely answers are right"
+    )
+    samples: int = setting(
+        1,
+        integer(1, MAX_SAMPLES),
+        "of `cascade`: answers of an endpoint that are compared, to judge the first",
     )

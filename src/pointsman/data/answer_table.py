@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pointsman.data.answer_key import agreement
 from pointsman.data.outcomes import OutcomeRow
 from pointsman.errors import DataError
 from pointsman.predict.judge import AnswerRows
@@ -99,13 +100,10 @@ def _signs(found: NDArray[np.object_]) -> AnswerRows:
 
 
 def _agreement(samples: Sequence[OutcomeRow | None]) -> float:
-    """Share of the further samples that say what the first says; an answer that says nothing agrees with none."""
-    first, further = samples[0], [row for row in samples[1:] if row is not None]
-    if first is None or not further:
-        return float("nan")
-    return float(
-        np.mean([first.answer_key is not None and row.answer_key == first.answer_key for row in further])
-    )
+    """Of the further samples with the first; NaN where there is none to compare."""
+    first, further = samples[0], [row.answer_key for row in samples[1:] if row is not None]
+    found = None if first is None else agreement(first.answer_key, further)
+    return float("nan") if found is None else found
 
 
 def _column(found: NDArray[np.object_], name: str) -> Floats:

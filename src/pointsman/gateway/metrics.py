@@ -32,11 +32,11 @@ class GatewayMetrics(Hooks):
         self._living: dict[str, Request] = {}
         self._ended = Counter("pointsman_requests_total", "Requests by how they ended.", ("disposition",))
         for disposition in Disposition:
-            if disposition is not Disposition.ESCALATED:
+            if disposition not in (Disposition.ESCALATED, Disposition.SAMPLED):
                 self._ended.add(disposition.value, by=0.0)
         self._unused = Counter(
             "pointsman_unused_runs_total",
-            "Runs whose answers were not given out: escalated, or failed while another answer was held.",
+            "Runs whose answers were not given out: escalated, sampled, or failed while another answer was held.",
             ("endpoint", "disposition"),
         )
         self._decisions = Counter(
@@ -140,7 +140,7 @@ class GatewayMetrics(Hooks):
             self._energy_j.add(
                 outcome.endpoint, "true" if outcome.energy_modelled else "false", by=outcome.energy_j
             )
-        if outcome.disposition not in (Disposition.ANSWERED, Disposition.ESCALATED):
+        if outcome.disposition not in (Disposition.ANSWERED, Disposition.ESCALATED, Disposition.SAMPLED):
             return
         labels = (_OPERATION[request.api], self._models[outcome.endpoint], outcome.endpoint)
         for histogram, seconds in (

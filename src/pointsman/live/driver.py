@@ -33,11 +33,9 @@ from pointsman.events import (
     Cancelled,
     CapacityChanged,
     Command,
-    Completed,
     Deferred,
     Dispatch,
     Event,
-    Failed,
     Finish,
     Learn,
     LoadObserved,
@@ -48,13 +46,14 @@ from pointsman.events import (
     Record,
     Wake,
     Woke,
+    requests_of,
 )
 from pointsman.learn.base import Learner
 from pointsman.live.beside import PredictionThread
 from pointsman.live.handle import Handle
 from pointsman.live.metering import EnergyShares
 from pointsman.live.parts import Parts
-from pointsman.live.run import end_of_run, run_on_engine
+from pointsman.live.run import Run
 from pointsman.predict.base import Predictor, is_slow
 from pointsman.scheduler import Scheduler
 from pointsman.store.base import DecisionSink
@@ -202,7 +201,7 @@ class LiveDriver:
         """End the requests that the failed step was about; the others go on."""
         self.faults["step"] += 1
         _log.error("the scheduler raised %s, given %s", origin(error), type(events[0]).__name__)
-        for request_id in _request_ids(events):
+        for request_id in requests_of(events):
             handle = self._handles.get(request_id)
             if handle is None:
                 continue
@@ -232,7 +231,7 @@ class LiveDriver:
             case Record(decision):
                 self._record(decision)
             case Dispatch(request_id, endpoint, held):
-                self._dispatch(request_id, endpoint, held=held)
+                self._dispatch(request_id, endpoint, held)
             case Abort(request_id):
                 if task := self._tasks.get(request_id):
                     task.cancel()
@@ -253,26 +252,30 @@ class LiveDriver:
         handle.decided(decision, self._clock.now())
         self._parts.record(decision, handle.request)
 
-    def _dispatch(self, request_id: str, endpoint: str, *, held: bool) -> None:
+    def _dispatch(self, request_id: str, endpoint: str, held: int) -> None:
         handle = self._handles[request_id]
         handle.dispatched_s = self._clock.now()
-        self._shares.start(request_id, endpoint)
-        task = asyncio.get_running_loop().create_task(self._run(handle, endpoint, held=held))
+        self._ask(Run(handle, self._endpoints[endpoint], held))
+
+    def _ask(self, run: Run) -> None:
+        """Ask the run's endpoint for its answer, or for a further sample."""
+        request_id, name = run.handle.request.id, run.endpoint.name
+        self._shares.start(request_id, name)
+        task = asyncio.get_running_loop().create_task(run.ask(self._engines[name], self._clock))
         self._tasks[request_id] = task
         # A callback, since a task that is cancelled before its first turn never runs its own code.
-        task.add_done_callback(partial(self._ran, handle, endpoint))
+        task.add_done_callback(partial(self._asked, run))
 
-    async def _run(self, handle: Handle, endpoint: str, *, held: bool) -> Usage:
-        handle.sent(self._clock.now())
-        return await run_on_engine(handle, self._endpoints[endpoint], self._engines[endpoint], held=held)
-
-    def _ran(self, handle: Handle, name: str, task: asyncio.Task[Usage]) -> None:
-        """A run ended, one way or another."""
-        request_id = handle.request.id
+    def _asked(self, run: Run, task: asyncio.Task[Usage]) -> None:
+        """It ended, one way or another."""
+        request_id = run.handle.request.id
         del self._tasks[request_id]
-        energy = self._shares.end(request_id, name)
-        self._inbox.append(end_of_run(task, handle, self._endpoints[name], energy))
-        self._turn()
+        event = run.ended(task, self._shares.end(request_id, run.endpoint.name))
+        if event is None:
+            self._ask(run)
+        else:
+            self._inbox.append(event)
+            self._turn()
 
     def _finish(self, outcome: Outcome, code: str, unused: tuple[Outcome, ...] = ()) -> None:
         handle = self._handles.pop(outcome.request_id)
@@ -281,21 +284,3 @@ class LiveDriver:
         handle.ended(outcome, code, unused)
         for run in (*unused, outcome):
             self._parts.finish(run)
-
-
-def _request_ids(events: Sequence[Event]) -> list[str]:
-    """The requests that events are about."""
-    found: list[str] = []
-    for event in events:
-        match event:
-            case Arrived(request):
-                found.append(request.id)
-            case Predicted(request_ids) | PredictFailed(request_ids) | Woke(PredictionDue(request_ids)):
-                found.extend(request_ids)
-            case Completed(request_id) | Failed(request_id) | Cancelled(request_id):
-                found.append(request_id)
-            case Woke(Deferred(request_id)):
-                found.append(request_id)
-            case CapacityChanged() | LoadObserved():
-                pass
-    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
@@ -13,6 +14,7 @@ from pointsman.engines.logprobs import (
     with_logprobs,
     without_logprobs,
 )
+from pointsman.engines.samples import read_text
 from pointsman.engines.sse import data_of
 from pointsman.errors import EngineGarbage
 from pointsman.types import AnswerSignals, Endpoint, Request
@@ -56,8 +58,8 @@ class HeldAnswer:
     def signals(self, usage: Usage) -> AnswerSignals:
         """What the answer tells of itself."""
         tokens: Tokens = []
-        for chunk in self._chunks:
-            tokens += read_logprobs(data_of(chunk.data) if self.request.stream else chunk.data)
+        for data in self._data():
+            tokens += read_logprobs(data)
         values = [value for _, value in tokens]
         return AnswerSignals(
             chosen_logprob=tokens[0][1] if tokens and _names_option(tokens[0][0]) else None,
@@ -67,12 +69,21 @@ class HeldAnswer:
             finished=None if usage.finish_reason is None else usage.finish_reason in _NATURAL_ENDS,
         )
 
+    def text(self) -> str:
+        """What its first choice says."""
+        return "".join([read_text(data) for data in self._data()])
+
     def release(self) -> list[Chunk]:
         """The pieces as the caller would have got them."""
         if not self._hide:
             return self._chunks
         take_out = event_without_logprobs if self.request.stream else without_logprobs
         return [replace(chunk, data=take_out(chunk.data)) for chunk in self._chunks]
+
+    def _data(self) -> Iterator[bytes]:
+        """The JSON of each piece."""
+        for chunk in self._chunks:
+            yield data_of(chunk.data) if self.request.stream else chunk.data
 
 
 def _names_option(token: str) -> bool:

@@ -1,18 +1,27 @@
-"""One run of a request on an endpoint: the engine's chunks to the caller, its end to an event."""
+"""One run of a request on an endpoint: the engine's chunks to the caller, its end to an event.
+
+An answer that is held may be compared with further samples. They are asked for one after another, each in a
+task of its own, in the slot that the request has: so the endpoint never has more outstanding than its slots,
+and a sample that turns out not to be needed is not asked for. The first answer stands whatever becomes of
+them: one that fails, or the caller's going, only ends the comparison.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Final
 
+from pointsman.clock import Clock
 from pointsman.engines.base import Chunk, Engine, Usage
 from pointsman.errors import EngineGarbage, InternalError, PointsmanError, origin
 from pointsman.events import Completed, Failed
 from pointsman.live.handle import Handle
 from pointsman.live.held import HeldAnswer
 from pointsman.live.metering import Energy
+from pointsman.live.samples import Samples
 from pointsman.types import Disposition, Endpoint, Outcome
 from pointsman.units import price_usd
 
@@ -22,44 +31,70 @@ _log: Final = logging.getLogger(__name__)
 STOPPED: Final = "its run was stopped from outside"
 
 
-async def run_on_engine(handle: Handle, endpoint: Endpoint, engine: Engine, *, held: bool) -> Usage:
-    """Give the engine's chunks to the caller, as fast as it takes them, or hold them back.
+class Run:
+    """A request on one endpoint, from its dispatch to the event that ends it.
 
-    Returns: what the endpoint reported. Raises: EngineError; cancelled, it closes the connection.
+    Each of its tasks runs `ask`; `ended` says what came of that, also where the task was cancelled before it began.
+
+    Args:
+        held: see `Dispatch`.
     """
-    usage: Usage | None = None
-    answer = HeldAnswer(handle.request, endpoint) if held else None
-    async with aclosing(engine.run(answer.request if answer else handle.request)) as pieces:
-        async for piece in pieces:
-            if not isinstance(piece, Chunk):
-                usage = piece
-            elif answer:
-                answer.add(piece)
-            else:
-                await handle.give(piece)
-    if usage is None:
-        raise EngineGarbage(
-            f"the engine of endpoint {endpoint.name} gave no usage at its end", endpoint=endpoint.name
-        )
-    if answer:
-        handle.held[endpoint.name] = answer
-    return usage
 
+    def __init__(self, handle: Handle, endpoint: Endpoint, held: int) -> None:
+        self.handle, self.endpoint, self._held = handle, endpoint, held
+        self._answer = HeldAnswer(handle.request, endpoint) if held else None
+        self._samples: Samples | None = None
 
-def end_of_run(
-    task: asyncio.Task[Usage], handle: Handle, endpoint: Endpoint, energy: Energy
-) -> Completed | Failed:
-    """What a run came to: by itself, by an error (kept at the handle), or because it was cancelled."""
-    request_id = handle.request.id
-    error = failure(task, endpoint.name, request_id)
-    if not task.cancelled() and error is None:
-        usage, answer = task.result(), handle.held.get(endpoint.name)
-        signals = answer.signals(usage) if answer else None
-        return Completed(request_id, answered(request_id, endpoint, usage, energy), signals)
-    if error is not None:
-        handle.error = error
-    reason = error.message if error else handle.cancel_reason or STOPPED
-    return Failed(request_id, failed(request_id, endpoint, reason, energy), handle.given)
+    async def ask(self, engine: Engine, clock: Clock) -> Usage:
+        """Give the engine's chunks to the caller, as fast as it takes them, or hold them back.
+
+        Returns: what the endpoint reported. Raises: EngineError; cancelled, it closes the connection.
+        """
+        handle, answer, usage = self.handle, self._answer, None
+        if self._samples is None:
+            handle.sent(clock.now())
+        async with aclosing(engine.run(answer.request if answer else handle.request)) as pieces:
+            async for piece in pieces:
+                if not isinstance(piece, Chunk):
+                    usage = piece
+                elif answer:
+                    answer.add(piece)
+                else:
+                    await handle.give(piece)
+        if usage is None:
+            name = self.endpoint.name
+            raise EngineGarbage(f"the engine of endpoint {name} gave no usage at its end", endpoint=name)
+        return usage
+
+    def ended(self, task: asyncio.Task[Usage], energy: Energy) -> Completed | Failed | None:
+        """What the run came to; None if a further sample is to be asked for now."""
+        outcome, error = self._outcome(task, energy)
+        if self._samples is not None and self._answer is not None:
+            self._samples.take(outcome, self._answer)
+        elif outcome.disposition is Disposition.FAILED:
+            self.handle.error = error or self.handle.error
+            return Failed(outcome.request_id, outcome, self.handle.given)
+        else:
+            done = Completed(outcome.request_id, outcome)
+            if self._answer is None:
+                return done
+            done = replace(done, signals=self._answer.signals(task.result()))
+            self.handle.held[self.endpoint.name] = self._answer
+            self._samples = Samples(done, self._answer, self.handle.request, self._held - 1)
+        following = None if self.handle.cancel_reason else self._samples.following()
+        if following is None:
+            return self._samples.compared()
+        self._answer = HeldAnswer(following, self.endpoint)
+        return None
+
+    def _outcome(self, task: asyncio.Task[Usage], energy: Energy) -> tuple[Outcome, PointsmanError | None]:
+        """How a task ended: by itself, by an error, or because it was cancelled."""
+        request_id = self.handle.request.id
+        error = failure(task, self.endpoint.name, request_id)
+        if error is None and not task.cancelled():
+            return answered(request_id, self.endpoint, task.result(), energy), None
+        reason = error.message if error else self.handle.cancel_reason or STOPPED
+        return failed(request_id, self.endpoint, reason, energy), error
 
 
 def failure(task: asyncio.Task[Usage], endpoint: str, request_id: str) -> PointsmanError | None:

@@ -171,6 +171,11 @@ class AnswerJudge:
                 made[index] = value
         return made
 
+    def heeds_agreement(self, judged: str) -> bool:
+        """Whether the agreement of that endpoint's samples changes what is said of its answers."""
+        sign = SIGNS.index("agreement")
+        return any(model.weights[sign] != 0.0 for (name, _), model in self.models.items() if name == judged)
+
     def to_json(self) -> str:
         """The fit as JSON: readable, and equal fits give equal text."""
         document = {

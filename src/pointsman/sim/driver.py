@@ -209,8 +209,8 @@ class _Simulation:
                 self._push(now + self._options.predict_s, _Priority.PREDICTION, event)
             case Wake(at_s, timer):
                 self._push(at_s, _Priority.TIMER, Woke(timer))
-            case Dispatch(request_id, endpoint):
-                self._start(self._alive[request_id], self._endpoints[endpoint], now)
+            case Dispatch(request_id, endpoint, held):
+                self._start(self._alive[request_id], self._endpoints[endpoint], held, now)
             case Abort(request_id, endpoint):
                 outcome = Outcome(request_id, endpoint, Disposition.FAILED, "aborted")
                 self._alive[request_id].end = self._push(now, _Priority.END, Failed(request_id, outcome))
@@ -236,15 +236,18 @@ class _Simulation:
         fault = fault_of(table, tuple(self._endpoints), len(requests))
         return PredictFailed(ids, fault) if fault else Predicted(ids, table)
 
-    def _start(self, alive: _Alive, endpoint: Endpoint, now: float) -> None:
-        """Draw the service and put its end in the heap."""
+    def _start(self, alive: _Alive, endpoint: Endpoint, held: int, now: float) -> None:
+        """Draw the service and put its end in the heap; of a held answer draw its further samples too."""
         running = self._tally.start(endpoint.name)
-        service = self._service.serve(alive.request, endpoint, running, self._rng)
-        outcome = _outcome(alive.request.id, endpoint, service)
-        event: Event = Completed(alive.request.id, outcome, service.signals)
-        if service.fails:
+        services = [self._service.serve(alive.request, endpoint, running, self._rng)]
+        while len(services) < held and not services[-1].fails:
+            services.append(self._service.serve(alive.request, endpoint, running, self._rng))
+        outcome, *samples = (_outcome(alive.request.id, endpoint, service) for service in services)
+        event: Event = Completed(alive.request.id, outcome, services[0].signals, tuple(samples))
+        if services[0].fails:
             event = Failed(alive.request.id, outcome)
-        alive.end = self._push(now + service.duration_s, _Priority.END, event)
+        duration_s = sum(service.duration_s for service in services)
+        alive.end = self._push(now + duration_s, _Priority.END, event)
 
 
 def _outcome(request_id: str, endpoint: Endpoint, service: Service) -> Outcome:

@@ -68,10 +68,11 @@ class Assignment:
 
 
 class Disposition(StrEnum):
-    """How a request ended, or a run of it on an endpoint; only runs are `ESCALATED`."""
+    """How a request ended, or a run of it on an endpoint; only runs are `ESCALATED` or `SAMPLED`."""
 
     ANSWERED = "answered"
     ESCALATED = "escalated"  # it answered, another endpoint was asked all the same
+    SAMPLED = "sampled"  # a further answer, to compare the one that is judged with
     SKIPPED = "skipped"
     REFUSED = "refused"
     FAILED = "failed"
