@@ -66,6 +66,20 @@ def test_no_other_threshold_is_better_within_the_budget(seed, policy, limit):
     assert told[chosen][0] == pytest.approx(max(within))
 
 
+def test_the_floor_goes_by_its_order_whatever_the_budget_is_of():
+    probability = np.array([[0.9, 0.8, 0.7], [0.9, 0.8, 0.2], [0.1, 0.2, 0.3]])
+    dollars = np.tile([2.0, 1.0, 1.0], (3, 1))
+    joules = np.tile([1.0, 9.0, 5.0], (3, 1))
+    right = np.ones((3, 3))
+    by_cost = Validation(probability, right, joules, np.arange(3))
+    assert choices(by_cost, "floor", 0.5).tolist() == [0, 0, 2]
+    as_the_gateway = Validation(probability, right, joules, np.arange(3), (dollars, joules))
+    assert choices(as_the_gateway, "floor", 0.5).tolist() == [2, 1, 2]
+    assert curve(as_the_gateway, "floor").cost[0] == pytest.approx(5.0)
+    with pytest.raises(DataError, match="no finite number"):
+        Validation(probability, right, joules, np.arange(3), (dollars * np.nan,))
+
+
 def test_thresholds_are_those_that_a_model_name_can_hold():
     made = data(n=3000)
     threshold = threshold_for_run_share(curve(made, "threshold"), 0.4)

@@ -85,7 +85,7 @@ def calibrate(
         pointsman calibrate --predictions held_out.csv --policy floor --max-cost-usd 50 --queries 10000
     """
     cost = _cost_column(run_share, max_cost_usd, max_energy_j, policy)
-    given = _given(predictions, outcomes, artifact, config, cost, seed)
+    given = _given(predictions, outcomes, artifact, config, cost, policy, seed)
     found = curve(given.data, policy)
     if run_share is not None:
         threshold = threshold_for_run_share(found, run_share)
@@ -125,6 +125,7 @@ def _given(
     artifact: Path | None,
     config: Path | None,
     cost: str | None,
+    policy: str,
     seed: int,
 ) -> Given:
     if (predictions is None) == (not outcomes):
@@ -136,7 +137,7 @@ def _given(
             raise BadRequest(
                 "--predictions holds its own predictions", remedy="Leave --artifact and --config out"
             )
-        return read_predictions(predictions, cost)
+        return read_predictions(predictions, cost, floor=policy == "floor")
     from pointsman.cli.calibrate_outcomes import from_outcomes
 
     return from_outcomes(outcomes or [], artifact, config, cost, seed)
@@ -160,11 +161,19 @@ def _print(given: Given, found: Curve, point: OperatingPoint, cost: str | None) 
             f"The same share drawn by chance: {point.by_chance:.1%} of all queries answered rightly; "
             f"everything run: {found.quality[0]:.1%}"
         )
-        if given.data.probability.shape[1] > 1:
-            console.print("This holds where requests go to the best predicted endpoint.")
-    elif cost == "energy_j":
-        console.print("This holds where prices are equal: the floor takes the cheapest endpoint in dollars.")
+    if (condition := _holds_where(given, point, cost)) is not None:
+        console.print(f"This holds where {condition}.")
     console.print(f"model name: [bold]{point.model_name}[/]")
+
+
+def _holds_where(given: Given, point: OperatingPoint, cost: str | None) -> str | None:
+    """What the gateway must do besides for the expectation to hold."""
+    if point.policy == "threshold":
+        several = given.data.probability.shape[1] > 1
+        return "requests go to the best predicted endpoint" if several else None
+    if cost == "energy_j" and len(given.data.floor_order) == 1:
+        return "prices are equal: the floor takes the cheapest endpoint in dollars, and none are given"
+    return None
 
 
 def _row(table: Table, name: str, found: Interval, form: str) -> None:
@@ -183,6 +192,7 @@ def _document(given: Given, found: Curve, point: OperatingPoint, cost: str | Non
         "model": point.model_name,
         "data": given.about,
         "budget": cost or "run_share",
+        "holds_where": _holds_where(given, point, cost),
         **shown,
         "curve": columns,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -15,6 +15,9 @@ from pointsman.errors import DataError
 from pointsman.metrics.budget import Validation
 from pointsman.types import Floats
 
+COSTS: Final = ("cost_usd", "energy_j")
+"""In the order in which the gateway's floor goes by them."""
+
 _ONE: Final = "the model"
 
 
@@ -25,21 +28,25 @@ class Given(NamedTuple):
     about: str
 
 
-def read_predictions(path: Path, cost: str | None) -> Given:
+def read_predictions(path: Path, cost: str | None, *, floor: bool) -> Given:
     """A CSV or parquet file with the columns id, p, y; endpoint, group and a cost where there are any.
 
-    `cost` is the column of costs that is needed; None where none is.
+    Args:
+        path: the file.
+        cost: the column of costs that is needed; None where none is.
+        floor: both costs are read where they are there, since the floor chooses by both.
 
     Raises: DataError for missing columns, values out of range, an id that comes twice on an endpoint, and
         queries that lack an endpoint; MissingError without pyarrow.
     """
-    columns = _parquet(path, cost) if path.suffix == ".parquet" else _csv(path, cost)
+    table = None if path.suffix == ".parquet" else read_csv(path)
+    there = column_names(path) if table is None else table.columns
+    costs = [name for name in COSTS if name == cost or (floor and name in there)]
+    columns = _parquet(path, there, costs) if table is None else _csv(table, costs)
     ids, endpoints = columns["id"], columns["endpoint"]
     queries = {query: row for row, query in enumerate(dict.fromkeys(ids))}
     names = {name: column for column, name in enumerate(dict.fromkeys(endpoints))}
-    arrays = {
-        name: np.full((len(queries), len(names)), np.nan) for name in ("p", "y", *([cost] if cost else []))
-    }
+    arrays = {name: np.full((len(queries), len(names)), np.nan) for name in ("p", "y", *costs)}
     groups = [""] * len(queries)
     for index, (query, endpoint, group) in enumerate(zip(ids, endpoints, columns["group"], strict=True)):
         cell = queries[query], names[endpoint]
@@ -55,20 +62,20 @@ def read_predictions(path: Path, cost: str | None) -> Given:
             remedy="Give every query a row of every endpoint",
         )
     numbers = np.unique(groups, return_inverse=True)[1].ravel().astype(np.int64)
-    data = Validation(arrays["p"], arrays["y"], arrays[cost] if cost else None, numbers)
+    order = tuple(arrays[name] for name in costs)
+    data = Validation(arrays["p"], arrays["y"], arrays[cost] if cost else None, numbers, order)
     return Given(data, f"{len(queries):,} queries of {path.name}, {len(set(groups)):,} groups")
 
 
-def _csv(path: Path, cost: str | None) -> Mapping[str, Any]:
-    table = read_csv(path)
-    table.require(["id", "p", "y", *([cost] if cost else [])])
+def _csv(table: CsvTable, costs: Sequence[str]) -> Mapping[str, Any]:
+    table.require(["id", "p", "y", *costs])
     n = len(table.rows)
     columns: dict[str, Any] = {
         "id": table.column("id"),
         "endpoint": table.column("endpoint") if "endpoint" in table.columns else [_ONE] * n,
         "group": table.column("group") if "group" in table.columns else [""] * n,
     }
-    return columns | {name: _numbers(table, name) for name in ("p", "y", *([cost] if cost else []))}
+    return columns | {name: _numbers(table, name) for name in ("p", "y", *costs)}
 
 
 def _numbers(table: CsvTable, name: str) -> Floats:
@@ -85,11 +92,8 @@ def _numbers(table: CsvTable, name: str) -> Floats:
     return np.array(values)
 
 
-def _parquet(path: Path, cost: str | None) -> Mapping[str, Any]:
-    there = column_names(path)
+def _parquet(path: Path, there: Collection[str], costs: Sequence[str]) -> Mapping[str, Any]:
     texts = ["id", *(name for name in ("endpoint", "group") if name in there)]
-    columns: dict[str, Any] = dict(
-        read_columns(path, texts=texts, numbers=["p", "y", *([cost] if cost else [])])
-    )
+    columns: dict[str, Any] = dict(read_columns(path, texts=texts, numbers=["p", "y", *costs]))
     n = len(columns["id"])
     return {"endpoint": [_ONE] * n, "group": [""] * n} | columns

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from pointsman.build import endpoints_of, predictor_of, read_config
-from pointsman.cli.calibrate_inputs import Given
+from pointsman.cli.calibrate_inputs import COSTS, Given
 from pointsman.clock import RealClock
 from pointsman.config import Config, PredictorConfig
 from pointsman.data.outcome_folders import read_outcomes
@@ -48,7 +48,7 @@ def from_outcomes(
         held_out = fit_quality(matrix, FitOptions(seed=seed)).held_out
         if held_out is None:
             raise DataError("too few outcomes to predict out of fold", remedy="Give more, or an artifact")
-        return _complete(matrix, held_out.quality.value, matrix.quality, None, "predicted out of fold")
+        return _complete(matrix, held_out.quality.value, matrix.quality, "predicted out of fold")
     model = LearnedModel.read(artifact)
     if model.about.get("data") == fingerprint(matrix):
         raise DataError(
@@ -59,9 +59,8 @@ def from_outcomes(
     if config is None:
         forecast = model.forecast(Queries.without_task(matrix.prompts)).quality.value
         columns = _columns(model.endpoints, [(name,) for name in model.endpoints], matrix)
-        return _complete(
-            matrix, forecast[:, columns >= 0], matrix.quality[:, columns[columns >= 0]], None, about
-        )
+        known = columns >= 0
+        return _complete(matrix, forecast[:, known], matrix.quality[:, columns[known]], about)
     return _with_costs(matrix, artifact, read_config(config), cost, about)
 
 
@@ -82,11 +81,12 @@ def _with_costs(matrix: OutcomeMatrix, artifact: Path, config: Config, cost: str
     ]
     known = columns >= 0
     quality = np.concatenate([table.quality.value[:, known] for table in tables])
-    estimates = [table.energy_j if cost == "energy_j" else table.price_usd for table in tables]
-    spent = np.concatenate([estimate.value[:, known] for estimate in estimates])
-    return _complete(
-        matrix, quality, matrix.quality[:, columns[known]], spent, f"{about}, costs predicted too"
-    )
+    spent = {
+        "cost_usd": np.concatenate([table.price_usd.value[:, known] for table in tables]),
+        "energy_j": np.concatenate([table.energy_j.value[:, known] for table in tables]),
+    }
+    right = matrix.quality[:, columns[known]]
+    return _complete(matrix, quality, right, f"{about}, costs predicted too", spent, cost)
 
 
 def _columns(
@@ -104,7 +104,12 @@ def _columns(
 
 
 def _complete(
-    matrix: OutcomeMatrix, probability: Floats, right: Floats, cost: Floats | None, about: str
+    matrix: OutcomeMatrix,
+    probability: Floats,
+    right: Floats,
+    about: str,
+    spent: Mapping[str, Floats] | None = None,
+    cost: str | None = None,
 ) -> Given:
     """Rows without gaps. Raises: DataError where there are none."""
     rows = np.flatnonzero(~np.isnan(right).any(axis=1))
@@ -113,14 +118,16 @@ def _complete(
             "no query has an outcome of every endpoint",
             remedy="Give outcomes of fewer endpoints, or more of them",
         )
+    costs = {name: (spent or {})[name][rows] for name in COSTS if cost}
     data = Validation(
         np.clip(probability[rows], 0.0, 1.0),
         right[rows],
-        None if cost is None else cost[rows],
+        costs[cost] if cost else None,
         matrix.groups[rows],
+        tuple(costs.values()),
     )
     left_out = len(matrix.query_ids) - len(rows)
-    gaps = f", {left_out:,} with gaps left out" if left_out else ""
+    gaps = f"; {left_out:,} more lack the outcome of some endpoint and are left out" if left_out else ""
     return Given(
         data,
         f"{len(rows):,} queries on {right.shape[1]} endpoint{'s' if right.shape[1] > 1 else ''}, {about}{gaps}",

@@ -39,12 +39,15 @@ class Validation:
         right: shape (N, E), in [0, 1].
         cost: of a run, shape (N, E), in the unit of the budget; None where no cost is known.
         groups: shape (N,): queries that are drawn together, such as those of one prompt.
+        floor_order: what `floor` goes by, shapes (N, E): the first decides, ties go to the next; empty: the
+            cost. The gateway's goes by dollars, then by joules, whatever the budget is of.
     """
 
     probability: Floats
     right: Floats
     cost: Floats | None
     groups: Ints
+    floor_order: tuple[Floats, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises DataError for wrong shapes, values out of range, and costs that are no finite numbers."""
@@ -56,8 +59,9 @@ class Validation:
             )
         check_shares("probability", self.probability.ravel())
         check_shares("label", self.right.ravel())
-        if not (np.isfinite(cost) & (cost >= 0)).all():
-            raise DataError("a cost is negative or no finite number", remedy="Leave those rows out")
+        for given in (cost, *self.floor_order):
+            if not (np.isfinite(given) & (given >= 0)).all():
+                raise DataError("a cost is negative or no finite number", remedy="Leave those rows out")
 
 
 class Curve(NamedTuple):
@@ -104,8 +108,11 @@ def choices(data: Validation, policy: str, threshold: float) -> Ints:
             "the policy floor needs the costs of runs", remedy="Give a column cost_usd or energy_j"
         )
     reaches = probability >= threshold
-    cheapest = np.where(reaches, data.cost, np.inf).argmin(axis=1)
-    return np.where(reaches.any(axis=1), cheapest, best)
+    cheapest = reaches
+    for cost in data.floor_order or (data.cost,):
+        masked = np.where(cheapest, cost, np.inf)
+        cheapest = cheapest & (masked == masked.min(axis=1, keepdims=True))
+    return np.where(reaches.any(axis=1), cheapest.argmax(axis=1), best)
 
 
 def curve(data: Validation, policy: str) -> Curve:
