@@ -277,9 +277,9 @@ def main() -> None:
     hot = FitOptions(model="trained", features="hot", folds=0)
     predictors = [Predictor("trained, hot", hot, 100, (*PLACES, "paraphrase"), DEFENCES)]
     if args.quick:
-        args.seeds, args.questions = 1, 2_000
+        args.seeds, args.questions = 1, 1_000
         predictors = [
-            predictors[0]._replace(questions=60, ways=("suffix", "paraphrase"), defences=("none", "core"))
+            predictors[0]._replace(questions=40, ways=("suffix", "paraphrase"), defences=("none", "core"))
         ]
     if args.minilm:
         slow = FitOptions(model="blend", features="minilm", folds=0)
