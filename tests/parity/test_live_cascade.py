@@ -33,6 +33,9 @@ class ByLogprob:
         said[column] = math.exp(signals.mean_logprob)
         return said
 
+    def heeds_agreement(self, judged):
+        return judged == "e0"
+
 
 class Engine:
     """Answers as the request's number and its own place say: sure, unsure, or not at all."""
@@ -46,7 +49,8 @@ class Engine:
         if kind == 2:
             raise EngineCut("it broke", endpoint=NAMES[self.place])
         logprobs = {"content": [{"token": "x", "logprob": -2.0 * kind}]}
-        yield Chunk(json.dumps({"choices": [{"index": 0, "logprobs": logprobs}]}).encode())
+        choice = {"index": 0, "message": {"content": "7"}, "logprobs": logprobs}
+        yield Chunk(json.dumps({"choices": [choice]}).encode())
         yield Usage(output_tokens=1, finish_reason="stop", e2e_s=0.1)
 
     async def load(self):
@@ -64,7 +68,7 @@ class Table:
 
 
 def build():
-    answers = CascadeAnswers(NAMES, NAMES, ByLogprob(), ValueTerms(RunCost(0.1)))
+    answers = CascadeAnswers(NAMES, NAMES, ByLogprob(), ValueTerms(RunCost(0.1)), samples=2)
     return Scheduler(
         ENDPOINTS, AlwaysAdmit(), FirstAssign(NAMES, NAMES), FirstComeFirstServed(),
         unknown_prior(ENDPOINTS), answers=answers,
@@ -83,6 +87,8 @@ async def test_a_fresh_scheduler_gives_the_same_commands():
     outcomes = [handle.outcome for handle in handles]
     ways = {(handle.outcome.disposition, handle.runs) for handle in handles}
     assert ways == {(Disposition.FAILED, 1), *((Disposition.ANSWERED, runs) for runs in (1, 2, 3))}
+    samples = [run for handle in handles for run in handle.unused if run.disposition is Disposition.SAMPLED]
+    assert {run.endpoint for run in samples} == {"e0"}
     for outcome, chunks in zip(outcomes, answers, strict=True):
         assert len(chunks) == (outcome.disposition is Disposition.ANSWERED)
     recording.replay(build())

@@ -66,6 +66,9 @@ class SaysByTokens:
         said[column] = 1 / (1 + (signals.output_tokens or 0) / 100)
         return said
 
+    def heeds_agreement(self, judged):
+        return judged == "e0"
+
 
 class SignalledService(PredictedService):
     """Tells of every answer how long it is."""
@@ -80,7 +83,7 @@ def build():
     return Scheduler(
         ENDPOINTS, DefersSome(), WeightedAssign(Weights(accuracy=1, energy=1, time=1)), FirstComeFirstServed(),
         unknown_prior(ENDPOINTS), SchedulerOptions(max_queued=40),
-        answers=CascadeAnswers(names, names, SaysByTokens(), ValueTerms(RunCost(0.1))),
+        answers=CascadeAnswers(names, names, SaysByTokens(), ValueTerms(RunCost(0.1)), samples=2),
     )  # fmt: skip
 
 
@@ -124,7 +127,9 @@ def test_a_fresh_scheduler_gives_the_same_commands(predict_s):
     assert len(result.arrived_s) == N
     ways = {(outcome[3], *(run[3] for run in unused)) for _, outcome, _, unused in finished(recording)}
     answered, escalated, failed = Disposition.ANSWERED, Disposition.ESCALATED, Disposition.FAILED
+    sampled = Disposition.SAMPLED
     assert {(answered,), (answered, escalated), (failed,)} <= ways
+    assert {(answered, sampled), (answered, sampled, escalated), (answered, failed, escalated)} <= ways
     assert predict_s or (answered, failed) in ways, "a held answer stood in for one that failed"
     recording.replay(build())
 

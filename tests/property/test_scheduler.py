@@ -69,7 +69,8 @@ TEXTS = (
     "picky",
     "held",
     "held",
-    "held",
+    "sampled",
+    "sampled",
     "holding raises",
     "admit raises",
     "assign raises",
@@ -108,6 +109,7 @@ class ByText:
         return Assignment(chosen, score, ("the quickest",) * len(requests))
 
 
+SAMPLE = "a further sample"
 KEEP, ESCALATE, RAISE, CHOOSE_WRONGLY = (AnswerSignals(mean_logprob=-float(n)) for n in range(4))
 
 
@@ -119,7 +121,7 @@ class BySignals:
     def holds(self, request, decision):
         if request.prompt.text == "holding raises":
             raise ValueError("a plugin's fault")
-        return request.prompt.text == "held"
+        return {"held": 1, "sampled": 3}.get(request.prompt.text, 0)
 
     def judge(self, request, table, column, signals, eligible):
         if signals == RAISE:
@@ -162,6 +164,7 @@ class HostileDriver(RuleBasedStateMachine):
         self.arrival_order = {}
         self.queued = {e.name: [] for e in self.endpoints}
         self.running, self.aborting = {}, set()
+        self.samples, self.sampled = {}, Counter()
         self.held, self.asked_of, self.answered_by, self.given = set(), {}, {}, set()
         self.predicts, self.timers, self.asked = [], [], Counter()
 
@@ -324,7 +327,10 @@ class HostileDriver(RuleBasedStateMachine):
         disposition = Disposition.ANSWERED if answered else Disposition.FAILED
         outcome = Outcome(request_id, self.running[request_id], disposition, e2e_s=1.0)
         if answered:
-            return Completed(request_id, outcome, signals)
+            samples = self.samples[request_id] if request_id in self.held else 0
+            kinds = (Disposition.ANSWERED, Disposition.FAILED)[:samples]
+            further = tuple(Outcome(request_id, outcome.endpoint, kind, SAMPLE) for kind in kinds)
+            return Completed(request_id, outcome, signals, further)
         return Failed(request_id, outcome, given and request_id not in self.held)
 
     def _step(self, events):
@@ -343,6 +349,7 @@ class HostileDriver(RuleBasedStateMachine):
                 self.healthy[event.endpoint] = event.healthy
             if isinstance(event, Completed):
                 self.answered_by.setdefault(event.request_id, []).append(event.outcome.endpoint)
+                self.sampled[event.request_id] += len(event.samples)
             if isinstance(event, Failed) and event.given:
                 self.given.add(event.request_id)
         self.ending = {event.request_id for event in events if isinstance(event, Completed | Failed)}
@@ -375,6 +382,7 @@ class HostileDriver(RuleBasedStateMachine):
                 assert endpoint not in self.asked_of.setdefault(request_id, []), "asked twice"
                 self.asked_of[request_id].append(endpoint)
                 (self.held.add if held else self.held.discard)(request_id)
+                self.samples[request_id] = max(held - 1, 0)
                 first = min(self.queued[endpoint], key=self.arrival_order.get)
                 assert request_id == first, "invariant 4: overtaken by one that arrived later"
                 self.queued[endpoint].remove(request_id)
@@ -399,7 +407,10 @@ class HostileDriver(RuleBasedStateMachine):
 
     def _check_runs(self, outcome, unused, code):
         """Every run is told of once; an answer that came is lost only if the caller went or has a part of another."""
-        runs = [run.endpoint for run in (*unused, outcome) if run.endpoint]
+        samples = [run for run in unused if run.reason == SAMPLE]
+        assert len(samples) == self.sampled.pop(outcome.request_id, 0), "every sample is told of once"
+        assert {run.disposition for run in samples} <= {Disposition.SAMPLED, Disposition.FAILED}
+        runs = [run.endpoint for run in (*unused, outcome) if run.endpoint and run.reason != SAMPLE]
         assert sorted(runs) == sorted(self.asked_of.pop(outcome.request_id, []))
         came = self.answered_by.pop(outcome.request_id, [])
         assert {run.endpoint for run in unused if run.disposition is Disposition.ESCALATED} <= set(came)

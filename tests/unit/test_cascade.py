@@ -35,15 +35,18 @@ class SaysSo:
         self.asked.append((tuple(names), column, signals))
         return self.said.copy()
 
+    def heeds_agreement(self, judged):
+        return judged != "e0"
+
 
 def policy(judge, chain=NAMES, c_run=0.2, **options):
     terms = ValueTerms(RunCost(constant=c_run), Penalties(1.0, 1.0), {"dear": Penalties(10.0, 10.0)})
     return CascadeAnswers(NAMES, chain, judge, terms, **options)
 
 
-def judged(made, column=0, request=None, eligible=ALL):
+def judged(made, column=0, request=None, eligible=ALL, signals=None):
     request = request or make_request()
-    return made.judge(request, make_table(ENDPOINTS, 1), column, AnswerSignals(), eligible)
+    return made.judge(request, make_table(ENDPOINTS, 1), column, signals or AnswerSignals(), eligible)
 
 
 def decision(endpoint="e0", excluded=(), action=Admission.RUN):
@@ -124,6 +127,25 @@ def test_answers_are_held_only_where_another_can_follow():
     assert not made.holds(request, decision("e2"))
     assert not made.holds(request, decision(excluded=["e1"]))
     assert not made.holds(request, decision(None, action=Admission.DEFER))
+
+
+def test_samples_are_asked_for_where_their_agreement_is_heeded_and_another_can_follow():
+    made = policy(SaysSo(), samples=3)
+    assert [made.holds(make_request(), decision(name)) for name in NAMES] == [1, 3, 0]
+    assert made.holds(make_request(), decision("e1", excluded=["e2"])) == 0
+    assert policy(SaysSo()).holds(make_request(), decision("e1")) == 1
+
+
+def test_the_samples_that_would_be_asked_for_are_a_part_of_what_asking_costs():
+    assert judged(policy(SaysSo(0.5, 0.9, 0.6))).column == 1
+    verdict = judged(policy(SaysSo(0.5, 0.9, 0.6), samples=3))
+    assert verdict.column == UNASSIGNED
+    assert verdict.score.tolist() == pytest.approx([0.5, 3 * 0.2 + 0.1, 0.2 + 0.4])
+
+
+def test_what_samples_said_is_told():
+    verdict = judged(policy(SaysSo(0.7, 0.7, 0.7)), signals=AnswerSignals(agreement=0.5))
+    assert "right with probability 0.700 (of its further samples 50% agree)" in verdict.reason
 
 
 def test_it_can_be_for_those_alone_who_ask_for_it():

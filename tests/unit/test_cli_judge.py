@@ -21,13 +21,16 @@ from pointsman.types import AnswerSignals
 pytest.importorskip("pyarrow")
 
 
-def collected(folder: Path, n: int) -> Path:
-    """Sure answers of `small` are right; `large` is right wherever it is, and at times beyond."""
+def collected(folder: Path, n: int, samples: int = 1, text: str = "What is {} + {}?") -> Path:
+    """Sure answers of `small` are right; `large` is right wherever it is, and at times beyond.
+
+    Further samples agree with a right answer, and at times with a wrong one.
+    """
     rng = np.random.default_rng(0)
     questions, rows = [], []
     for number in range(n):
-        text = f"What is {number} + {number}?"
-        questions.append(SetQuestion(f"q{number}", "sums", "", text, text, 50, NumberAnswer(2 * number)))
+        asked = text.format(number, number)
+        questions.append(SetQuestion(f"q{number}", "sums", "", asked, asked, 50, NumberAnswer(2 * number)))
         right = rng.random() < 0.5
         for model, score in (("small", right), ("large", right or rng.random() < 0.5)):
             fields = dict.fromkeys(OutcomeRow.__dataclass_fields__) | {
@@ -36,7 +39,9 @@ def collected(folder: Path, n: int) -> Path:
                 "finish_reason": "stop", "output_tokens": 9, "output_chars": 30, "concurrency": 1,
                 "started_unix_s": 0.0, "mean_logprob": -0.2 - 0.5 * (not right) + rng.normal(0, 0.1),
             }  # fmt: skip
-            rows.append(OutcomeRow(**fields))
+            for sample in range(samples):
+                same = sample == 0 or score or rng.random() < 0.2
+                rows.append(OutcomeRow(**fields | {"sample": sample, "answer_key": f"{same}"}))
     write_outcomes(folder, questions, rows, {})
     return folder
 
@@ -65,6 +70,40 @@ def test_it_writes_a_judge_that_tells_right_from_wrong(run, tmp_path):
     assert (sure[0] > 0.9, unsure[0] < 0.1) == (True, True)
     assert unsure[1] < sure[1], "what stumps one stumps the other"
     assert unsure[1] > unsure[0] + 0.2, "but less"
+
+
+def test_it_heeds_the_agreement_of_samples_only_where_the_gateway_will_ask_for_them(run, tmp_path):
+    folder = collected(tmp_path / "outcomes", 120, samples=4)
+    for samples, heeds in ((1, False), (3, True)):
+        result = run(folder, "--out", tmp_path / "judge.json", "--samples", samples)
+        assert result.exit_code == 0, result.output
+        made = AnswerJudge.read(tmp_path / "judge.json")
+        assert (made.heeds_agreement("small"), made.heeds_agreement("unheard of")) == (heeds, False)
+        assert f"{240 * samples} answers to 120 questions" in made.source
+    quality, tokens = np.array([0.5, 0.75]), np.array([9.0, 9.0])
+    names = ("small", "large")
+    alike, apart, unknown = (
+        made.right(names, 0, AnswerSignals(agreement=value, output_tokens=9), quality, tokens)[0]
+        for value in (1.0, 0.0, None)
+    )
+    assert apart < unknown < alike
+
+
+def test_more_samples_than_were_collected_are_one_clear_line(run, tmp_path):
+    result = run(
+        collected(tmp_path / "outcomes", 30, samples=2), "--samples", 3, "--out", tmp_path / "judge.json"
+    )
+    assert result.exit_code == 4
+    said = " ".join(result.output.split())
+    assert "hold at most 2 samples of an answer, not 3" in said
+    assert "pointsman collect --samples 3" in said
+
+
+def test_code_is_not_compared_since_the_gateway_does_not_run_it(run, tmp_path):
+    folder = collected(tmp_path / "outcomes", 120, samples=3, text="Write a Python function that returns {}")
+    result = run(folder, "--out", tmp_path / "judge.json", "--samples", 3)
+    assert result.exit_code == 0, result.output
+    assert not AnswerJudge.read(tmp_path / "judge.json").heeds_agreement("small")
 
 
 def test_too_few_questions_are_one_clear_line(run, tmp_path):

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pointsman.admit.always import AlwaysAdmit
+from pointsman.admit.answer import Verdict
 from pointsman.assign.baselines import SingleAssign
 from pointsman.clock import RealClock
 from pointsman.engines.base import Chunk, Usage
@@ -26,6 +27,7 @@ from pointsman.order.fcfs import FirstComeFirstServed
 from pointsman.scheduler import Scheduler, SchedulerOptions
 from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
 from pointsman.types import (
+    UNASSIGNED,
     Admission,
     Admit,
     Assignment,
@@ -35,6 +37,7 @@ from pointsman.types import (
     Estimate,
     Outcome,
     Request,
+    with_all_runs,
 )
 
 ENDPOINTS = make_endpoints(2, max_concurrent=2)
@@ -127,6 +130,7 @@ class World:
             unknown_prior(ENDPOINTS),
             options,
             parts.get("hooks"),
+            parts.get("answers"),
         )
         self.driver = LiveDriver(
             self.scheduler,
@@ -452,6 +456,51 @@ async def test_a_request_is_charged_its_joules_also_when_it_fails(made):
     assert (outcome.energy_j, outcome.energy_modelled, outcome.meter) == (1.0, True, "counting")
     world.engine.script = cut
     assert (await world.ask("r1")).outcome.energy_j == 1.0
+
+
+class ThreeSamples:
+    """Compares three samples of every answer, and keeps the first."""
+
+    name = "three"
+
+    def holds(self, request, decision) -> int:
+        return 3
+
+    def judge(self, request, table, column, signals, eligible) -> Verdict:
+        return Verdict(UNASSIGNED, f"agreement {signals.agreement}", np.zeros(len(ENDPOINTS)))
+
+
+async def say_seven(_: Request) -> AsyncGenerator[Chunk | Usage, None]:
+    yield Chunk(b'{"choices": [{"message": {"content": "7"}}]}')
+    yield USAGE
+
+
+async def test_each_sample_is_charged_its_own_joules_and_its_own_tokens(made):
+    shares = EnergyShares({"e0": EnergyShare(CountingMeter())})
+    world = made(engine=ScriptedEngine(say_seven), answers=ThreeSamples(), shares=shares)
+    handle = await world.ask(text="How many are 3 and 4?", payload=b"{}")
+    assert (handle.outcome.reason, handle.runs) == ("agreement 1.0", 1)
+    runs = [*handle.unused, handle.outcome]
+    assert [run.disposition for run in runs] == [Disposition.SAMPLED] * 2 + [Disposition.ANSWERED]
+    assert [(run.energy_j, run.output_tokens) for run in runs] == [(1.0, USAGE.output_tokens)] * 3
+    assert with_all_runs(handle.outcome, handle.unused).energy_j == 3.0
+    assert world.kept.outcomes == runs
+    assert world.kept.learnt == [handle.outcome]
+
+
+async def test_a_sample_is_not_begun_for_a_caller_that_has_gone(made):
+    """The caller goes in the very turn in which the first answer ends."""
+    world = made(answers=ThreeSamples())
+
+    async def say_and_go(request: Request) -> AsyncGenerator[Chunk | Usage, None]:
+        async for piece in say_seven(request):
+            yield piece
+        handle.cancel()
+
+    world.engine.script = say_and_go
+    handle = world.driver.submit(make_request(text="How many are 3 and 4?", payload=b"{}"))
+    assert await told(handle)
+    assert (world.engine.runs, handle.outcome.disposition) == (1, Disposition.ANSWERED)
 
 
 async def test_a_meter_that_breaks_is_given_up_and_requests_go_on(made):

@@ -75,8 +75,13 @@ def arrive(scheduler, *ids, now=0.0):
     return scheduler.step([Predicted(ids, make_table(ENDPOINTS, len(ids)))], now)
 
 
-def answered(request_id, endpoint, signals=BAD, **fields):
-    return Completed(request_id, Outcome(request_id, endpoint, Disposition.ANSWERED, **fields), signals)
+def answered(request_id, endpoint, signals=BAD, *, samples=(), **fields):
+    outcome = Outcome(request_id, endpoint, Disposition.ANSWERED, **fields)
+    return Completed(request_id, outcome, signals, tuple(samples))
+
+
+def sample(request_id, endpoint, disposition=Disposition.ANSWERED, **fields):
+    return Outcome(request_id, endpoint, disposition, **fields)
 
 
 def failed(request_id, endpoint, *, given=False, reason="it broke"):
@@ -243,3 +248,43 @@ def test_after_a_held_answer_the_request_is_alive_for_the_rest_of_the_batch():
     commands = scheduler.step([answered("a", "e0"), Cancelled("a")], 1.0)
     assert [type(command) for command in commands] == [Record, Finish, Learn]
     assert commands[1].code == "cancelled"
+
+
+def test_samples_are_told_of_before_the_answer_they_were_compared_with_and_not_learnt_from():
+    heard = Heard()
+    scheduler = build(hooks=heard)
+    arrive(scheduler, "a")
+    broken = sample("a", "e0", Disposition.FAILED, reason="it broke", energy_j=1.0)
+    *_, learn = scheduler.step([answered("a", "e0", samples=[sample("a", "e0", price_usd=2.0), broken])], 1.0)
+    assert [run.price_usd for run in learn.outcomes] == [None]
+    commands = scheduler.step([answered("a", "e1", GOOD, samples=[sample("a", "e1")])], 2.0)
+    [finish] = [command for command in commands if isinstance(command, Finish)]
+    assert [(run.endpoint, run.disposition) for run in finish.unused] == [
+        ("e0", Disposition.SAMPLED), ("e0", Disposition.FAILED), ("e0", Disposition.ESCALATED),
+        ("e1", Disposition.SAMPLED),
+    ]  # fmt: skip
+    assert heard.unused_runs == list(finish.unused)
+    assert finish.unused[1].reason == "it broke"
+
+
+@pytest.mark.parametrize("failing", ["e1", "e2"])
+def test_the_answer_itself_is_given_out_in_need_and_not_a_sample_of_it(failing):
+    scheduler = build()
+    arrive(scheduler, "a")
+    scheduler.step([answered("a", "e0", samples=[sample("a", "e0")] * 2, e2e_s=5.0)], 1.0)
+    if failing == "e2":
+        scheduler.step([answered("a", "e1", samples=[sample("a", "e1")] * 2, e2e_s=6.0)], 2.0)
+    finish, _ = scheduler.step([failed("a", failing)], 3.0)
+    held = NAMES[NAMES.index(failing) - 1]
+    assert (finish.outcome.endpoint, finish.outcome.disposition) == (held, Disposition.ANSWERED)
+    assert finish.outcome.e2e_s == {"e0": 5.0, "e1": 6.0}[held]
+    assert sum(run.disposition is Disposition.SAMPLED for run in finish.unused) == 2 * NAMES.index(failing)
+
+
+@pytest.mark.parametrize("wrong", [sample("a", "e1"), sample("b", "e0")])
+def test_samples_of_another_run_are_illegal(wrong):
+    scheduler = build()
+    arrive(scheduler, "a")
+    with pytest.raises(IllegalTransition, match="of another run"):
+        scheduler.step([answered("a", "e0", samples=[wrong])], 1.0)
+    assert len(scheduler.ledger) == 1
