@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -16,6 +17,7 @@ from pointsman.predict.check import fault_of
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.learned import LearnedPredictor
 from pointsman.predict.quality.base import Queries
+from pointsman.predict.quality.conformal_limits import ConformalLengths
 from pointsman.predict.quality.fit import FitOptions, fit_quality
 from pointsman.predict.quality.kinds import MODELS
 from pointsman.predict.quality.learned_model import LearnedModel
@@ -72,6 +74,23 @@ def test_quality_and_length_are_the_models_and_costs_follow() -> None:
     for part in ("time_s", "energy_j", "price_usd"):
         longer, shorter = getattr(table, part).value[0], getattr(short, part).value[0]
         assert (longer[[0, 2]] > shorter[[0, 2]]).all(), f"{part} does not follow the length"
+
+
+@pytest.mark.parametrize("margin", [-0.3, 0.4])
+def test_ranges_of_time_energy_and_price_follow_that_of_the_length(margin: float) -> None:
+    model = model_of("knn")
+    lengths = ConformalLengths(0.9, np.full(len(model.endpoints), margin))
+    other = replace(model, limits=replace(model.limits, lengths=lengths))
+    plain = replace(model, limits=replace(model.limits, lengths=None))
+    profiles = ProfilePredictor(ENDPOINTS, FITS, 250.0)
+    request = asked(proof_question(9_010))
+    moved, before = (
+        LearnedPredictor(ENDPOINTS, profiles, each).predict([request], IDLE) for each in (other, plain)
+    )
+    for part in ("output_tokens", "time_s", "energy_j", "price_usd", "carbon_g"):
+        now, then = (getattr(table, part) for table in (moved, before))
+        wider = (now.high - now.low)[0, [0, 2]] > (then.high - then.low)[0, [0, 2]]
+        assert wider.tolist() == [margin > 0] * 2, part
 
 
 def test_an_endpoint_that_was_not_learnt_has_its_profiles_numbers_and_says_so() -> None:

@@ -73,7 +73,17 @@ def test_it_learns_reports_writes_and_draws(run: Callable[..., Result], tmp_path
     said = text_of(result)
     assert "200 queries (200 different prompts), 2 endpoints, 400 labels" in said
     assert "both: 200 labels, " in said
-    for word in ("AUROC", "Brier", "calibration", "chance", "length MAE", "blend", "knn", "prior"):
+    for word in (
+        "AUROC",
+        "Brier",
+        "calibration",
+        "by chance",
+        "label in",
+        "length MAE",
+        "blend",
+        "knn",
+        "prior",
+    ):
         assert word in said
     tables = [line for line in result.stdout.splitlines() if not line.startswith("written: ")]
     assert max(map(len, tables)) <= 80
@@ -84,7 +94,12 @@ def test_it_learns_reports_writes_and_draws(run: Callable[..., Result], tmp_path
     assert quality[0, 1] > 0.6
     assert quality[1, 1] < 0.4
     assert model.about["labels"] == {"both": 200, "capitals": 200}
-    assert model.about["held_out"]["capitals"]["auroc"] > 0.7
+    measured = model.about["held_out"]["capitals"]
+    assert measured["auroc"] > 0.7
+    assert measured["label_coverage"] == pytest.approx(0.9, abs=0.06)
+    assert 0.9 < measured["set_size"] < 2
+    assert measured["length_coverage"] == pytest.approx(0.9, abs=0.06)
+    assert 2 < measured["length_width_tokens"] < 60
     assert model.about["settings"]["folds"] == 3
     assert "held-out AUROC" in model.sentence("capitals")
 

@@ -25,6 +25,7 @@ from pointsman.predict.quality.held_out import EndpointMeasures, measure
 from pointsman.predict.quality.kinds import FEATURES, MODELS
 
 BASELINES = ("knn", "prior")
+_LONG_TOKENS = 100
 
 
 def train(
@@ -56,8 +57,9 @@ def train(
 
     Reads what `pointsman collect` writes, or any folder of that schema; several are joined, and endpoints
     that one lacks are missing there. The report is of prompts held out, whole groups of equal text at a
-    time, with 95% intervals below each figure; beside the calibration error stands what perfectly calibrated
-    predictions would show by chance. Then name the artifact in the configuration:
+    time, with 95% intervals below each figure; below the calibration error stands what perfectly calibrated
+    predictions would show by chance, below what a set or range holds its mean size: 1 or 2 labels (2 says
+    nothing), or the width of scores or tokens. Then name the artifact in the configuration:
 
         pointsman: {predictor: {name: learned, artifact: quality}}
 
@@ -74,12 +76,12 @@ def train(
         matrix = read_outcomes(outcomes)
         fitted = fit_quality(matrix, options, progress=say)
         say("measuring")
-        measures = {fitted.model.name: _measures(matrix, fitted, seed)}
+        measures = {fitted.model.name: measure(matrix, fitted, seed)}
         for name in BASELINES if baselines and not fitted.notes else ():
             if name not in measures:
                 say(f"fitting {name}")
                 other = fit_quality(matrix, replace(options, model=name), progress=say)
-                measures[name] = _measures(matrix, other, seed)
+                measures[name] = measure(matrix, other, seed)
     console.print(_summary(matrix))
     for note in fitted.notes:
         console.print(f"[yellow]note: {escape(note)}[/]", soft_wrap=True)
@@ -106,12 +108,6 @@ def _progress() -> Iterator[Callable[[str], None]]:
         yield lambda text: status.update(escape(text))
 
 
-def _measures(matrix: OutcomeMatrix, fitted: FittedQuality, seed: int) -> tuple[EndpointMeasures, ...]:
-    if fitted.held_out is None or fitted.folds is None:
-        return ()
-    return measure(matrix, fitted.held_out, fitted.folds, seed)
-
-
 def _summary(matrix: OutcomeMatrix) -> str:
     labels = int((~np.isnan(matrix.quality)).sum())
     groups = len(np.unique(matrix.groups))
@@ -125,25 +121,35 @@ def _report(endpoint: str, measures: dict[str, EndpointMeasures]) -> Table:
     """One row a model: how well it tells right from wrong, and how long answers will be."""
     first = next(iter(measures.values()))
     title = f"[bold]{escape(endpoint)}[/]: {first.labels:,} labels, {first.right:.1%} right, held out"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for heading in ("", "AUROC", "Brier", "calibration\nerror"):
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    held = "score in\n90% range,\nwidth" if first.score_width else "label in\n90% set,\nlabels"
+    for heading in ("", "AUROC", "Brier", "calibration\nerror,\nby chance", held):
         table.add_column(heading)
     with_lengths = any(made.length_mae for made in measures.values())
     if with_lengths:
         table.add_column("length MAE,\ntokens")
-        table.add_column("in 90%\nrange")
+        table.add_column("in 90%\nrange,\nwidth")
     for name, made in measures.items():
         cells = [name, _interval(made.auroc, 3), _interval(made.brier, 3), _calibration(made)]
+        cells.append(_held(made.label_coverage, made.set_size or made.score_width, "{:.2f}"))
         if with_lengths:
-            covered = made.length_coverage
-            cells += [_interval(made.length_mae, 1), "-" if covered is None else f"{covered:.1%}"]
+            long = made.length_mae is not None and made.length_mae.high >= _LONG_TOKENS
+            cells.append(_interval(made.length_mae, 0 if long else 1))
+            cells.append(_held(made.length_coverage, made.length_width, "{:,.0f}"))
         table.add_row(*cells)
     return table
 
 
 def _calibration(made: EndpointMeasures) -> str:
     error, floor = made.calibration_error, made.calibration_floor
-    return "-" if error is None or floor is None else f"{error:.3f}\n[dim]chance {floor.mean:.3f}[/]"
+    return "-" if error is None or floor is None else f"{error:.3f}\n[dim]{floor.mean:.3f}[/]"
+
+
+def _held(share: float | None, size: float | None, digits: str) -> str:
+    """How many are in their set or range, and how large that is on average."""
+    if share is None or size is None:
+        return "-"
+    return f"{share:.1%}\n[dim]{digits.format(size)}[/]"
 
 
 def _interval(found: Interval | None, digits: int) -> str:

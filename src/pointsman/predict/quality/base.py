@@ -84,6 +84,11 @@ class QualityForecast:
     quality: Estimate
     output_tokens: Floats | None = None
 
+    def take(self, rows: NDArray[np.int64]) -> QualityForecast:
+        """Some of the requests, in that order."""
+        tokens = self.output_tokens
+        return QualityForecast(self.quality.take(rows), None if tokens is None else tokens[rows])
+
 
 class QualityModel(Protocol):
     """Forecasts for a batch, over a fixed list of endpoints; kept as arrays and JSON, never as code."""

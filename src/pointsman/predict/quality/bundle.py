@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from pointsman.errors import BadRequest, DataError
 
 FORMAT: Final = "pointsman-quality"
-VERSION: Final = 1
+VERSION: Final = 2
 REMEDY: Final = "Make it again with: pointsman train"
 MAX_BYTES: Final = 2**30
 """The largest file of an artifact, and the most that its arrays may take in memory."""

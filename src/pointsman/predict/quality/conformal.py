@@ -9,9 +9,8 @@ and Candes 2019 (quantiles).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,22 +102,6 @@ class ConformalIntervals:
         """Both ends, shape (R, E); ranges that would cross meet in their middle."""
         move = np.maximum(self.margin * scale, (low - high) / 2)
         return low - move, high + move
-
-
-def to_arrays(model: ConformalSets | ConformalIntervals) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
-    """The limits as arrays, and what JSON holds."""
-    arrays = {name: getattr(model, name) for name in type(model).__dataclass_fields__ if name != "level"}
-    return arrays, {"level": model.level}
-
-
-def sets_from_arrays(arrays: Mapping[str, NDArray[Any]], rest: Mapping[str, Any]) -> ConformalSets:
-    """What `to_arrays` gave."""
-    return ConformalSets(float(rest["level"]), arrays["least_right"], arrays["most_right"])
-
-
-def intervals_from_arrays(arrays: Mapping[str, NDArray[Any]], rest: Mapping[str, Any]) -> ConformalIntervals:
-    """What `to_arrays` gave."""
-    return ConformalIntervals(float(rest["level"]), arrays["margin"])
 
 
 def _limits(scores: Floats, rows: Bools, level: float) -> Floats:

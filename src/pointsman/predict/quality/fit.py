@@ -1,7 +1,7 @@
 """From outcomes to a calibrated model, and what it says of queries that it has not learnt.
 
 folds by prompt --> a model for each, on the others' rows --> held-out forecasts
-held-out forecasts --> calibration, conformal sets
+held-out forecasts --> calibration --> conformal limits
 all rows --> the model that is kept
 """
 
@@ -22,7 +22,7 @@ from pointsman.predict.length import QUANTILES
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import QualityForecast, Queries
 from pointsman.predict.quality.calibration import Calibration
-from pointsman.predict.quality.conformal import ConformalSets
+from pointsman.predict.quality.conformal_limits import ConformalLimits, LabelRegions, is_graded
 from pointsman.predict.quality.kinds import FEATURES, MODELS, as_kept, encoders_of, fit_model
 from pointsman.predict.quality.learned_model import LearnedModel
 from pointsman.types import Estimate, Floats
@@ -67,13 +67,17 @@ class FittedQuality:
     Attributes:
         model: fitted on all rows, calibrated.
         held_out: shape (N, E): each query forecast by a model that saw no query of its group, calibrated
-            on the other folds; None without folds.
-        folds: shape (N,): the fold of each query; None without folds.
+            by the other folds, ranges of length too; None without folds, as are the next three.
+        raw: the same as that model says it.
+        regions: of the held-out labels, with limits from the other folds.
+        folds: shape (N,): the fold of each query.
         notes: what the caller should know, such as a fallback.
     """
 
     model: LearnedModel
     held_out: QualityForecast | None
+    raw: QualityForecast | None
+    regions: LabelRegions | None
     folds: NDArray[np.int64] | None
     notes: tuple[str, ...] = ()
 
@@ -97,15 +101,18 @@ def fit_quality(
     options, notes = _possible(matrix, options or FitOptions())
     texts = queries or Queries(matrix.prompts, matrix.tasks)
     seen = texts.with_tasks(matrix.tasks if options.tasks else ("",) * texts.n)
-    held_out = folds = None
-    calibration, sets = Calibration.identity(matrix.endpoints), None
+    raw = held_out = regions = folds = None
+    calibration, limits = Calibration.identity(matrix.endpoints), ConformalLimits()
     if options.folds:
         folds = grouped_folds(matrix.groups, options.folds, options.seed)
         raw = _out_of_fold(matrix, seen, folds, options, progress)
         progress("calibrating")
         calibration = _calibration(matrix, raw.quality.value, options.seed)
-        held_out = _calibrated_across(matrix, raw, folds, options.seed)
-        sets = _sets(matrix, held_out.quality.value)
+        calibrated = _calibrated_across(matrix, raw, folds, options.seed)
+        limits = ConformalLimits.fit(
+            matrix.quality, matrix.output_tokens, calibrated, graded=is_graded(matrix.quality)
+        )
+        held_out, regions = _limited_across(matrix, calibrated, folds)
     progress(f"fitting {options.model} on all {len(matrix.query_ids)} queries")
     model = as_kept(fit_model(options.model, matrix, seen, options.features, options.seed), options.features)
     about = {
@@ -114,8 +121,8 @@ def fit_quality(
         "labels": dict(zip(matrix.endpoints, (~np.isnan(matrix.quality)).sum(axis=0).tolist(), strict=True)),
         "settings": asdict(options),
     }
-    learned = LearnedModel(model, calibration, options.features, sets, about)
-    return FittedQuality(learned, held_out, folds, notes)
+    learned = LearnedModel(model, calibration, options.features, limits, about)
+    return FittedQuality(learned, held_out, raw, regions, folds, notes)
 
 
 def fingerprint(matrix: OutcomeMatrix) -> str:
@@ -183,14 +190,28 @@ def _calibrated_across(
     return QualityForecast(Estimate(*quality), raw.output_tokens)
 
 
+def _limited_across(
+    matrix: OutcomeMatrix, calibrated: QualityForecast, folds: NDArray[np.int64]
+) -> tuple[QualityForecast, LabelRegions]:
+    """The range of each fold's lengths moved, and its labels looked for, by limits of the others."""
+    labels, lengths = matrix.quality, matrix.output_tokens
+    graded = is_graded(labels)
+    tokens = None if calibrated.output_tokens is None else np.empty_like(calibrated.output_tokens)
+    regions = LabelRegions(np.zeros(labels.shape, dtype=bool), np.zeros(labels.shape))
+    for fold in np.unique(folds):
+        rest, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        limits = ConformalLimits.fit(labels[rest], lengths[rest], calibrated.take(rest), graded=graded)
+        asked = calibrated.take(own)
+        moved = limits.applied(asked).output_tokens
+        if tokens is not None and moved is not None:
+            tokens[own] = moved
+        for whole, part in zip(regions, limits.regions(labels[own], asked.quality.value), strict=True):
+            whole[own] = part
+    return QualityForecast(calibrated.quality, tokens), regions
+
+
 def _calibration(matrix: OutcomeMatrix, predicted: Floats, seed: int) -> Calibration:
     return Calibration.fit(matrix.endpoints, predicted, matrix.quality, matrix.groups, seed)
-
-
-def _sets(matrix: OutcomeMatrix, held_out: Floats) -> ConformalSets | None:
-    labels = matrix.quality
-    graded = ~(np.isnan(labels) | (labels == 0) | (labels == 1)).all()
-    return None if graded else ConformalSets.fit(held_out, labels)
 
 
 def _parts(estimate: Estimate) -> tuple[Floats, Floats, Floats]:

@@ -1,7 +1,7 @@
-"""A quality model with its calibration and conformal sets as one object, and its artifact.
+"""A quality model with its calibration and conformal limits as one object, and its artifact.
 
-What a forecast is made of: the model's, calibrated per endpoint. An artifact holds it whole, with where
-it came from, and reads back to the same numbers.
+What a forecast is made of: the model's, calibrated per endpoint, with the range of lengths made to hold
+what it says. An artifact holds it whole, with where it came from, and reads back to the same numbers.
 """
 
 from __future__ import annotations
@@ -19,14 +19,11 @@ from pointsman.predict.length import QUANTILES
 from pointsman.predict.quality.base import QualityForecast, QualityModel, Queries
 from pointsman.predict.quality.bundle import REMEDY, Bundle
 from pointsman.predict.quality.calibration import Calibration
-from pointsman.predict.quality.conformal import (
-    ConformalSets,
-    PredictionSets,
-    sets_from_arrays,
-    to_arrays,
-)
+from pointsman.predict.quality.conformal import PredictionSets
+from pointsman.predict.quality.conformal_limits import ConformalLimits, Range
 from pointsman.predict.quality.kinds import SLOW, encoders_of, model_from_arrays
 
+_PARTS: Final = ("model", "calibration", "sets", "scores", "lengths")
 _TRIAL: Final = ("", "What is 17 times 23?", "\N{GREEK SMALL LETTER LAMDA}x. x\x00")
 
 
@@ -38,14 +35,14 @@ class LearnedModel:
         model: fitted.
         calibration: of the same endpoints.
         features: what the model reads, one of `kinds.FEATURES`.
-        sets: limits of prediction sets over {wrong, right}; None where labels were no 0 or 1.
+        limits: what a single answer may turn out to be; none without folds.
         about: where it came from, as JSON can hold it: data, settings, held-out measures.
     """
 
     model: QualityModel
     calibration: Calibration
     features: str
-    sets: ConformalSets | None = None
+    limits: ConformalLimits = field(default_factory=ConformalLimits)
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -64,9 +61,10 @@ class LearnedModel:
         return self.name in SLOW or any(encoder.name in SLOW for encoder in encoders_of(self.features))
 
     def forecast(self, queries: Queries) -> QualityForecast:
-        """Calibrated; see `QualityModel`."""
+        """Calibrated, with the range of lengths moved; see `QualityModel`."""
         made = self.model.forecast(queries)
-        return QualityForecast(self.calibration.calibrate(made.quality), made.output_tokens)
+        calibrated = QualityForecast(self.calibration.calibrate(made.quality), made.output_tokens)
+        return self.limits.applied(calibrated)
 
     def sentence(self, endpoint: str) -> str:
         """Where its quality for an endpoint is from, for explanations."""
@@ -77,8 +75,13 @@ class LearnedModel:
         return f"quality learnt by {self.name}{from_labels}{measured}"
 
     def prediction_sets(self, forecast: QualityForecast) -> PredictionSets | None:
-        """Which labels are possible at the level of `sets`, shape (R, E)."""
-        return None if self.sets is None else self.sets.sets(forecast.quality.value)
+        """Which labels are possible, shape (R, E); None where labels were not all 0 or 1."""
+        sets = self.limits.sets
+        return None if sets is None else sets.sets(forecast.quality.value)
+
+    def score_range(self, forecast: QualityForecast) -> Range | None:
+        """Between which ends a score will lie, shape (R, E) each; None where labels were all 0 or 1."""
+        return self.limits.score_range(forecast.quality.value)
 
     def write(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write the artifact; see `Bundle.write`. `about` is added to what it says of itself."""
@@ -95,7 +98,7 @@ class LearnedModel:
 
     def _parts(self) -> dict[str, tuple[dict[str, NDArray[Any]], dict[str, Any]]]:
         parts = {"model": self.model.to_arrays(), "calibration": self.calibration.to_arrays()}
-        return parts if self.sets is None else parts | {"sets": to_arrays(self.sets)}
+        return parts | self.limits.to_arrays()
 
     @classmethod
     def read(cls, path: Path) -> LearnedModel:
@@ -129,16 +132,16 @@ def _assembled(bundle: Bundle) -> LearnedModel:
                 f"{document['encoders'].get(name)}, not {fingerprint}",
                 remedy=REMEDY,
             )
-    parts: dict[str, dict[str, NDArray[Any]]] = {"model": {}, "calibration": {}, "sets": {}}
+    parts: dict[str, dict[str, NDArray[Any]]] = {name: {} for name in _PARTS}
     for place, array in bundle.arrays.items():
         part, _, name = place.partition("/")
         parts[part][name] = array
     model = model_from_arrays(document["kind"], parts["model"], document["model"], features)
     calibration = Calibration.from_arrays(parts["calibration"], document["calibration"])
-    sets = sets_from_arrays(parts["sets"], document["sets"]) if "sets" in document else None
+    limits = ConformalLimits.from_arrays(parts, document, len(model.endpoints))
     if calibration.endpoints != model.endpoints:
         raise ValueError(f"calibration of {calibration.endpoints} for a model of {model.endpoints}")
-    return LearnedModel(model, calibration, features, sets, bundle.about)
+    return LearnedModel(model, calibration, features, limits, bundle.about)
 
 
 def _fingerprints(features: str) -> dict[str, str]:

@@ -44,3 +44,8 @@ def row_quantiles(tokens: Floats, weight: Floats, own: Floats, shrink: float) ->
     share /= share[:, -1:]
     first = (share[:, :, None] < LEVELS - 1e-9).sum(axis=1)
     return np.take_along_axis(lengths, first, 1)
+
+
+def range_ends(curves: Floats) -> tuple[Floats, Floats]:
+    """The 5% and the 95% quantile of curves of shape (..., QUANTILES), each between two of them."""
+    return curves[..., :2].mean(axis=-1), curves[..., -2:].mean(axis=-1)

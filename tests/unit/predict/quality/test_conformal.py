@@ -1,19 +1,12 @@
 from __future__ import annotations
 
-import json
 import math
 
 import numpy as np
 import pytest
 
 from pointsman.errors import DataError
-from pointsman.predict.quality.conformal import (
-    ConformalIntervals,
-    ConformalSets,
-    intervals_from_arrays,
-    sets_from_arrays,
-    to_arrays,
-)
+from pointsman.predict.quality.conformal import ConformalIntervals, ConformalSets
 
 
 def column(*values: float) -> np.ndarray:
@@ -65,19 +58,6 @@ def test_a_scale_makes_wide_where_it_is_hard() -> None:
     inside = ((measured >= low) & (measured <= high))[:, 0]
     assert inside[hard].mean() == pytest.approx(0.9, abs=0.03)
     assert made.margin[0] == pytest.approx(1.645, rel=0.06)
-
-
-def test_through_arrays() -> None:
-    rng = np.random.default_rng(3)
-    predicted = rng.random((300, 2))
-    labels = (rng.random((300, 2)) < predicted).astype(float)
-    sets = ConformalSets.fit(predicted, labels, per_class=True)
-    arrays, rest = to_arrays(sets)
-    again = sets_from_arrays(arrays, json.loads(json.dumps(rest)))
-    assert (again.sets(predicted).size == sets.sets(predicted).size).all()
-    intervals = ConformalIntervals.fit(labels, predicted, predicted)
-    arrays, rest = to_arrays(intervals)
-    assert (intervals_from_arrays(arrays, rest).margin == intervals.margin).all()
 
 
 @pytest.mark.parametrize(

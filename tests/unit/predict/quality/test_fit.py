@@ -11,6 +11,7 @@ import pytest
 from pointsman.errors import BadRequest
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import Queries
+from pointsman.predict.quality.conformal_limits import ConformalLimits
 from pointsman.predict.quality.fit import FitOptions, FittedQuality, fingerprint, fit_quality
 from pointsman.predict.quality.held_out import measure
 from pointsman.predict.quality.kinds import MODELS
@@ -39,7 +40,7 @@ def test_the_rule_behind_the_outcomes_is_found(model: str) -> None:
     matrix, fitted = learnt(model)
     quality = fitted.model.forecast(NEW).quality.value
     np.testing.assert_allclose(quality, [[EASY_SHARE] * 2, [EASY_SHARE, HARD_SHARE]], atol=0.15)
-    first, second = measure(matrix, fitted.held_out, fitted.folds)
+    first, second = measure(matrix, fitted)
     assert second.auroc.low > 0.7
     assert first.labels + second.labels == (~np.isnan(matrix.quality)).sum()
 
@@ -49,7 +50,7 @@ def test_lengths_are_learnt_too(model: str) -> None:
     matrix, fitted = learnt(model)
     tokens = fitted.model.forecast(NEW).output_tokens.mean(axis=-1)
     np.testing.assert_allclose(tokens, [[SHORT_TOKENS + 1] * 2, [LONG_TOKENS + 1] * 2], rtol=0.3, atol=6)
-    for made in measure(matrix, fitted.held_out, fitted.folds):
+    for made in measure(matrix, fitted):
         assert made.length_mae.value < 0.5 * (LONG_TOKENS - SHORT_TOKENS) / 2
         assert made.length_coverage == pytest.approx(0.9, abs=0.1)
 
@@ -57,7 +58,7 @@ def test_lengths_are_learnt_too(model: str) -> None:
 def test_held_out_forecasts_are_calibrated() -> None:
     matrix = made_outcomes(np.random.default_rng(5), 1_000)
     fitted = fit_quality(matrix, FitOptions("knn"))
-    for made in measure(matrix, fitted.held_out, fitted.folds):
+    for made in measure(matrix, fitted):
         assert made.calibration_error < made.calibration_floor.p95 + 0.02
 
 
@@ -94,7 +95,8 @@ def test_encodings_made_before_are_used_and_give_the_same() -> None:
 
 def test_without_folds_the_model_is_bare() -> None:
     fitted = fit_quality(made_outcomes(np.random.default_rng(9), 50), FitOptions("prior", folds=0))
-    assert (fitted.held_out, fitted.folds, fitted.model.sets) == (None, None, None)
+    assert (fitted.held_out, fitted.folds, fitted.regions) == (None, None, None)
+    assert fitted.model.limits == ConformalLimits()
     assert set(fitted.model.calibration.kinds) == {"identity"}
 
 

@@ -81,13 +81,27 @@ def test_prediction_sets_hold_the_label_as_often_as_they_say() -> None:
     assert sets.covers(matrix.quality).mean() == pytest.approx(0.9, abs=0.03)
 
 
-def test_labels_between_0_and_1_have_no_prediction_sets(tmp_path: Path) -> None:
+def test_labels_between_0_and_1_have_ranges_in_place_of_sets(tmp_path: Path) -> None:
     matrix = made_outcomes(np.random.default_rng(3), 100)
     graded = replace(matrix, quality=matrix.quality * 0.5 + 0.2)
     model = fit_quality(graded, FitOptions("prior")).model
     model.write(tmp_path / "artifact")
     read = LearnedModel.read(tmp_path / "artifact")
-    assert read.prediction_sets(read.forecast(Queries.without_task(["x"]))) is None
+    forecast = read.forecast(Queries.without_task(["x"]))
+    assert read.prediction_sets(forecast) is None
+    low, high = read.score_range(forecast)
+    assert ((low >= 0) & (low < forecast.quality.value) & (forecast.quality.value < high)).all()
+
+
+def test_lengths_are_those_of_the_model_inside_with_other_ends(fitted: FittedQuality) -> None:
+    queries = Queries.without_task(ODD)
+    inside = fitted.model.model.forecast(queries).output_tokens
+    lengths = fitted.model.limits.lengths
+    if inside is None:
+        assert lengths is None
+        return
+    np.testing.assert_array_equal(fitted.model.forecast(queries).output_tokens, lengths.moved(inside))
+    assert (lengths.margin != 0).all()
 
 
 # Artifacts that are whole, and yet can't be used
