@@ -4,11 +4,12 @@ Predictions out of fold (grouped by prompt text) by the chosen quality model; co
 other folds, per model of the set.
 
     score, absolute     alpaca_eval: the judge's score, the predicted one plus and minus a margin
-    score, normalised   the same, the margin in units of sqrt(p (1 - p)) + .05
+    score, conformal    the same, the margin in units of sqrt(p (1 - p)) + .05: what an artifact holds
     length, as predicted    the predicted 5% and 95% quantiles as they are
-    length, conformal       the same, moved in log tokens (conformal quantile regression)
-    time, ...           bfcl_2024_08: the quantiles of length through each model's own time curve, fitted on
+    length, conformal       the same, moved in log tokens: what an artifact gives
+    time, by length     bfcl_2024_08: conformal lengths through each model's own time curve, fitted on
                         the other folds to measured times
+    time, conformal     the same, moved in log seconds
 
 Width: mean of high - low for scores; mean of high / low for lengths (with one token more) and times.
 Lengths are read where answers end by themselves or at 2,048 tokens (mmlu_pro), and of all answers of
@@ -29,13 +30,15 @@ from numpy.typing import NDArray
 from pointsman.data.shared_outcomes import shared_measure, shared_outcomes
 from pointsman.predict.cost import ShapeCost
 from pointsman.predict.outcomes import OutcomeMatrix
+from pointsman.predict.quality.base import QualityForecast
 from pointsman.predict.quality.conformal import ConformalIntervals
+from pointsman.predict.quality.conformal_limits import LEVEL, LabelRegions, Range
 from pointsman.predict.quality.fit import FitOptions, FittedQuality, fit_quality
 from pointsman.predict.quality.kinds import FEATURES, MODELS
+from pointsman.predict.quality.length_levels import range_ends
 from pointsman.report.bench import Cell, bench_parser, shared_data, write_results
 from pointsman.types import Floats
 
-LEVEL = 0.9
 NATURAL = (
     "DeepSeek-Coder-V2",
     "Meta-Llama-3_1-70B",
@@ -51,29 +54,28 @@ LEAST_LABELS = 500
 QUICK_ROWS = 700
 QUICK_MODELS = 6
 
-Range = tuple[Floats, Floats]
-"""Low and high ends, shape (N, E) each."""
 
-
-def across(measured: Floats, ends: Range, folds: NDArray[np.int64], scale: Floats | None = None) -> Range:
+def across(measured: Floats, ends: Range, folds: NDArray[np.int64]) -> Range:
     """Conformal ends of every row, with margins from the other folds."""
     low, high = np.empty_like(measured), np.empty_like(measured)
-    scale = np.ones_like(measured) if scale is None else scale
     for fold in np.unique(folds):
         own = folds == fold
-        made = ConformalIntervals.fit(measured[~own], ends[0][~own], ends[1][~own], LEVEL, scale[~own])
-        low[own], high[own] = made.interval(ends[0][own], ends[1][own], scale[own])
+        made = ConformalIntervals.fit(measured[~own], ends[0][~own], ends[1][~own], LEVEL)
+        low[own], high[own] = made.interval(ends[0][own], ends[1][own])
     return low, high
 
 
+def found(measured: Floats, ends: Range) -> LabelRegions:
+    return LabelRegions((measured >= ends[0]) & (measured <= ends[1]), ends[1] - ends[0])
+
+
 def row_of(
-    quantity: str, how: str, source: str, measured: Floats, ends: Range, *, ratio: bool
+    quantity: str, how: str, source: str, measured: Floats, regions: LabelRegions, *, ratio: bool
 ) -> dict[str, Cell]:
-    """Coverage overall and of the models apart, and mean width; `ends` of logarithms where `ratio`."""
+    """Coverage overall and of the models apart, and mean width; of logarithms where `ratio`."""
     known = ~np.isnan(measured)
-    inside = (measured >= ends[0]) & (measured <= ends[1])
+    inside, width = regions.covered, regions.size[known]
     models = [float(inside[rows, e].mean()) for e, rows in enumerate(known.T) if rows.any()]
-    width = (ends[1] - ends[0])[known]
     return {
         "quantity": quantity,
         "interval": how,
@@ -91,21 +93,24 @@ def row_of(
 def scores(folder: Path, options: FitOptions, args: argparse.Namespace) -> Iterator[dict[str, Cell]]:
     matrix = scored(folder, args)
     fitted = fit_quality(matrix, options)
-    predicted, folds = out_of_fold(fitted)
-    spread = np.sqrt(predicted * (1 - predicted)) + 0.05
-    for how, scale in (("absolute", None), ("normalised", spread)):
-        low, high = across(matrix.quality, (predicted, predicted), folds, scale)
-        ends = np.maximum(low, 0.0), np.minimum(high, 1.0)
-        yield row_of("score", how, folder.name, matrix.quality, ends, ratio=False)
+    assert fitted.held_out is not None
+    assert fitted.folds is not None
+    assert fitted.regions is not None
+    predicted = fitted.held_out.quality.value
+    low, high = across(matrix.quality, (predicted, predicted), fitted.folds)
+    absolute = found(matrix.quality, (np.maximum(low, 0.0), np.minimum(high, 1.0)))
+    for how, regions in (("absolute", absolute), ("conformal", fitted.regions)):
+        yield row_of("score", how, folder.name, matrix.quality, regions, ratio=False)
     yield from lengths(matrix, fitted, folder.name)
 
 
 def lengths(matrix: OutcomeMatrix, fitted: FittedQuality, source: str) -> Iterator[dict[str, Cell]]:
-    ends, folds = quantile_ends(fitted)
-    ends = np.log1p(ends[0]), np.log1p(ends[1])
-    measured = np.where(np.isnan(ends[0]), np.nan, np.log1p(matrix.output_tokens))
-    yield row_of("length", "as predicted", source, measured, ends, ratio=True)
-    yield row_of("length", "conformal", source, measured, across(measured, ends, folds), ratio=True)
+    for how, made in (("as predicted", fitted.raw), ("conformal", fitted.held_out)):
+        low, high = quantile_ends(made)
+        measured = np.where(np.isnan(low), np.nan, matrix.output_tokens)
+        inside = (measured >= low) & (measured <= high)
+        regions = LabelRegions(inside, np.log1p(high) - np.log1p(low))
+        yield row_of("length", how, source, measured, regions, ratio=True)
 
 
 def times(folder: Path, options: FitOptions, args: argparse.Namespace) -> Iterator[dict[str, Cell]]:
@@ -121,7 +126,8 @@ def times(folder: Path, options: FitOptions, args: argparse.Namespace) -> Iterat
     at = np.ix_(rows, columns)
     time_s, inputs, known = time_s[at], inputs[at], known[at]
     fitted = fit_quality(matrix, options)
-    tokens, folds = quantile_ends(fitted)
+    tokens, folds = quantile_ends(fitted.held_out), fitted.folds
+    assert folds is not None
     low, high = np.full_like(time_s, np.nan), np.full_like(time_s, np.nan)
     for column in range(len(columns)):
         for fold in np.unique(folds):
@@ -133,8 +139,8 @@ def times(folder: Path, options: FitOptions, args: argparse.Namespace) -> Iterat
             high[own, column] = curve.predict(inputs[own, column], tokens[1][own, column])
     measured = np.where(known & (low > 0), np.log(np.where(known, time_s, 1.0)), np.nan)
     ends = np.log(low), np.log(high)
-    yield row_of("time", "as predicted", folder.name, measured, ends, ratio=True)
-    yield row_of("time", "conformal", folder.name, measured, across(measured, ends, folds), ratio=True)
+    for how, made in (("by length", ends), ("conformal", across(measured, ends, folds))):
+        yield row_of("time", how, folder.name, measured, found(measured, made), ratio=True)
 
 
 def scored(folder: Path, args: argparse.Namespace) -> OutcomeMatrix:
@@ -150,19 +156,11 @@ def drawn(n: int, args: argparse.Namespace) -> NDArray[np.int64]:
     return np.sort(order[:QUICK_ROWS] if args.quick else order)
 
 
-def out_of_fold(fitted: FittedQuality) -> tuple[Floats, NDArray[np.int64]]:
-    assert fitted.held_out is not None
-    assert fitted.folds is not None
-    return fitted.held_out.quality.value, fitted.folds
-
-
-def quantile_ends(fitted: FittedQuality) -> tuple[Range, NDArray[np.int64]]:
+def quantile_ends(forecast: QualityForecast | None) -> Range:
     """The 5% and 95% quantiles of length, in tokens."""
-    _, folds = out_of_fold(fitted)
-    assert fitted.held_out is not None
-    curve = fitted.held_out.output_tokens
-    assert curve is not None
-    return (curve[..., :2].mean(axis=-1), curve[..., -2:].mean(axis=-1)), folds
+    assert forecast is not None
+    assert forecast.output_tokens is not None
+    return range_ends(forecast.output_tokens)
 
 
 def measure(args: argparse.Namespace, natural: Sequence[str]) -> Iterator[dict[str, Cell]]:

@@ -7,6 +7,7 @@ Five folds grouped by prompt text, forecasts out of fold by text alone (no task,
     knn         64 neighbours, weighted, beside the model's own quantiles
     trained     log length by the linear model over all endpoints
 
+These are the predictors themselves; what an artifact adds to their ranges is in conformal_intervals.py.
 `mae_tokens` is that of the median, with a 95% interval by bootstrap over prompts; `coverage`: answers between
 the 5% and the 95% quantile; `width`: high over low, mean. Costs are those of the mean length, through curves
 fitted to the other folds; each error is the mean absolute one over the mean cost, and beside it (`_known`) what
@@ -42,7 +43,7 @@ from pointsman.predict.model_profile import CostCurve, TokenCount
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.knn import KnnQuality, KnnSettings
-from pointsman.predict.quality.length_levels import endpoint_quantiles
+from pointsman.predict.quality.length_levels import endpoint_quantiles, range_ends
 from pointsman.predict.quality.trained import TrainedQuality
 from pointsman.report.bench import Cell, bench_parser, shared_data, write_results
 from pointsman.types import Bools, Floats
@@ -111,7 +112,7 @@ def measure(part: Part, energy: CostCurve, seed: int) -> Iterator[dict[str, Cell
     joules = energy.predict(part.inputs, np.where(known, measured, 0), np.ones_like(measured))
     for name, curve in curves(part, folds, seed).items():
         median, mean = curve[..., 9:11].mean(axis=-1)[known], curve.mean(axis=-1)
-        low, high = curve[..., :2].mean(axis=-1)[known], curve[..., -2:].mean(axis=-1)[known]
+        low, high = (end[known] for end in range_ends(curve))
         rng = np.random.default_rng(seed)
         error = paired_interval(
             [mean_of(np.abs(measured[known] - median))], groups=prompt, rng=rng, resamples=200
