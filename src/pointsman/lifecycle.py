@@ -67,6 +67,9 @@ TRANSITIONS: Final[dict[State, dict[Move, State | Disposition]]] = {
 }
 
 
+_PUT_OFF: Final = (State.DEFERRED, State.PREDICTING)
+
+
 @dataclass(slots=True)
 class Entry:
     """One living request. Only the ledger changes `state`; the scheduler keeps the rest here.
@@ -101,12 +104,18 @@ class Entry:
 
 
 class Ledger:
-    """Every request's lifecycle; the scheduler's only mutable state beside its queues."""
+    """Every request's lifecycle; the scheduler's only mutable state beside its queues.
+
+    Attributes:
+        ended: how many ended, and how.
+        put_off: ids of those that their admission put off, until they are queued or end.
+    """
 
     def __init__(self) -> None:
         self._alive: dict[str, Entry] = {}
         self._arrivals = 0
         self.ended: Counter[Disposition] = Counter()
+        self.put_off: set[str] = set()
 
     def __len__(self) -> int:
         """How many requests are alive."""
@@ -162,3 +171,10 @@ class Ledger:
         else:
             del self._alive[entry.request.id]
             self.ended[target] += 1
+        if target not in _PUT_OFF:
+            self.put_off.discard(entry.request.id)
+
+    def put_off_at(self, entry: Entry, now: float) -> None:
+        """Its admission puts it off; the time is that of the first."""
+        entry.request = entry.request.put_off(now)
+        self.put_off.add(entry.request.id)

@@ -16,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from math import inf
 from typing import Final
 
 import numpy as np
@@ -25,6 +24,7 @@ from pointsman.admit.answer import AnswerPolicy
 from pointsman.admit.base import AdmitPolicy
 from pointsman.assign.base import AssignPolicy
 from pointsman.decide import Decided, Decider, refusal_code
+from pointsman.deferrals import Deferrals
 from pointsman.errors import InternalError
 from pointsman.events import (
     Abort,
@@ -73,11 +73,13 @@ class SchedulerOptions:
         max_queued: the longest queue of one endpoint, beyond its free slots; 0 lets none wait. A
             request that finds all full is refused.
         retry_assignment_s: when a request that a policy left waiting is looked at again.
+        max_put_off: most requests that admission puts off at once; a further one is refused.
     """
 
     predict_deadline_s: float = 0.25
     max_queued: int = 10_000
     retry_assignment_s: float = 0.1
+    max_put_off: int = 1_000
 
 
 class Scheduler:
@@ -114,6 +116,8 @@ class Scheduler:
         self.decider = Decider(endpoints, admit, assign, max_queued=self._options.max_queued)
         self._review = Review(answers, self.decider, names)
         self._queues = Queues(endpoints, order, self._review)
+        made = self._options
+        self._deferrals = Deferrals(self.ledger, made.retry_assignment_s, made.max_put_off)
         self._names = names
         self._column = {name: column for column, name in enumerate(names)}
 
@@ -228,20 +232,14 @@ class Scheduler:
 
     def _settle(self, entry: Entry, decided: Decided, step: Step) -> None:
         """Keep the decision and carry it out."""
-        admit, column, decision = decided
+        admit, column, decision = self._deferrals.checked(entry, decided, step.now)
         entry.decision = decision
         step.record(decision)
         match admit.action:
             case Admission.RUN:
                 self._queues.join(entry, column, decision, step)
             case Admission.DEFER:
-                until_s = admit.until_s
-                if until_s is None or not step.now < until_s < inf:
-                    until_s = step.now + self._options.retry_assignment_s
-                else:
-                    entry.request = entry.request.put_off(step.now)
-                self.ledger.move(entry, Move.DEFER)
-                step.commands.append(Wake(until_s, Deferred(entry.request.id)))
+                self._deferrals.wait(entry, admit, step)
             case Admission.SKIP:
                 step.end(entry, Move.SKIP, admit.reason, "skipped")
             case Admission.REFUSE:

@@ -253,6 +253,22 @@ async def test_what_is_put_off_is_refused_where_that_is_configured(start):
     assert 'pointsman_requests_total{disposition="refused"} 1' in await world.metrics()
 
 
+async def test_no_more_than_the_limit_are_put_off_at_once(start):
+    defer = "defer: {retry_s: 0.05, max_defer_s: 3600, max_waiting: 2}"
+    world = await start(f"{NEVER_WORTH_IT}\n  admission: {{name: value, on_skip: defer, {defer}}}")
+    waiting = [asyncio.ensure_future(world.post()) for _ in range(2)]
+    while 'action="defer"} 2' not in await world.metrics():
+        await asyncio.sleep(0.001)
+    for stream in (False, True):
+        status, said, headers = await world.post(stream=stream)
+        assert (status, said["error"]["code"], headers["retry-after"]) == (429, "refused", "1")
+        assert said["error"]["message"].startswith("2 requests are put off already, the limit: send it again")
+        assert "raise admission.defer.max_waiting" in said["error"]["message"]
+    for call in waiting:
+        call.cancel()
+    assert world.asked == 0
+
+
 async def test_what_is_put_off_runs_as_soon_as_its_class_makes_it_worth_it(start):
     costs = "costs: {c_run: 0.7, classes: {batch: {c_wrong: 0}}}"  # 0.7 + 0.2 against 0.8, then 0.7
     dear = "admission: {name: value, on_skip: defer, defer: {retry_s: 0.02, max_defer_s: 3600}}"

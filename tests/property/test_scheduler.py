@@ -39,6 +39,7 @@ from pointsman.events import (
     Wake,
     Woke,
 )
+from pointsman.lifecycle import State
 from pointsman.order.fcfs import FirstComeFirstServed
 from pointsman.scheduler import Scheduler, SchedulerOptions
 from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
@@ -109,6 +110,7 @@ class ByText:
         return Assignment(chosen, score, ("the quickest",) * len(requests))
 
 
+MAX_PUT_OFF = 3
 SAMPLE = "a further sample"
 KEEP, ESCALATE, RAISE, CHOOSE_WRONGLY = (AnswerSignals(mean_logprob=-float(n)) for n in range(4))
 
@@ -136,7 +138,9 @@ class BySignals:
 
 def build(endpoints, max_queued):
     policy = ByText()
-    options = SchedulerOptions(predict_deadline_s=0.5, max_queued=max_queued, retry_assignment_s=1.0)
+    options = SchedulerOptions(
+        predict_deadline_s=0.5, max_queued=max_queued, retry_assignment_s=1.0, max_put_off=MAX_PUT_OFF
+    )
     return Scheduler(
         endpoints,
         policy,
@@ -288,6 +292,12 @@ class HostileDriver(RuleBasedStateMachine):
         assert max(alive.values(), default=0) <= 1
         assert max((self.finished - self.arrived).values(), default=0) == 0, "invariant 1: ended twice"
         assert len(ledger) == alive.total()
+        assert len(ledger.put_off) <= MAX_PUT_OFF
+        for request_id in ledger.put_off:
+            entry = ledger.entry(request_id)
+            assert (entry.state in {State.DEFERRED, State.PREDICTING}) == (
+                entry.request.put_off_s is not None
+            )
         assert ledger.arrivals == self.arrived.total() == len(ledger) + sum(ledger.ended.values())
         for view in self.scheduler.view():
             on_it = sum(endpoint == view.name for endpoint in self.running.values())

@@ -218,6 +218,36 @@ def test_a_deferred_request_wakes_later_and_never_in_the_past(until_s, woken_s):
     assert record.decision.predictions.time_s.value.tolist() == make_table(ENDPOINTS).time_s.value.tolist()
 
 
+def test_more_than_may_be_put_off_at_once_are_refused_until_one_goes():
+    options = SchedulerOptions(max_put_off=2)
+    scheduler = Scheduler(
+        ENDPOINTS,
+        DeferUntil(3.0),
+        Quickest(),
+        FirstComeFirstServed(),
+        unknown_prior(ENDPOINTS),
+        options,
+    )
+    commands = arrive(scheduler, "a", "b", "c", now=1.0)
+    [refused] = of_kind(commands, Finish)
+    assert (refused.outcome.request_id, refused.outcome.disposition) == ("c", Disposition.REFUSED)
+    assert refused.code == "refused"
+    assert refused.outcome.reason == (
+        "2 requests are put off already, the limit: send it again later, or raise admission.defer.max_waiting"
+    )
+    [_, _, decision] = [command.decision for command in of_kind(commands, Record)]
+    assert (decision.action, decision.reason) == (Admission.REFUSE, refused.outcome.reason)
+    scheduler.step([Woke(Deferred("a")), Woke(Deferred("b"))], 2.0)
+    again = scheduler.step([Predicted(("a", "b"), make_table(ENDPOINTS, 2))], 2.0)
+    assert len(of_kind(again, Wake)) == 2, "those that wait are put off again"
+    scheduler.step([Cancelled("a")], 2.1)
+    assert not of_kind(arrive(scheduler, "d", now=2.2), Finish)
+    assert of_kind(arrive(scheduler, "e", now=2.3), Finish)
+    scheduler.step([Woke(Deferred("b"))], 6.0)
+    scheduler.step([Predicted(("b",), make_table(ENDPOINTS))], 6.0)
+    assert scheduler.ledger.put_off == {"d"}, "what runs is put off no longer"
+
+
 def test_what_is_put_off_again_and_again_is_asked_until_its_time_is_up():
     policy = PutOffAdmit(ThresholdAdmit(1.0), Patience(retry_s=2.0, max_s=5.0, then_run=False))
     scheduler = build(admit=policy)

@@ -74,7 +74,7 @@ def build_system(
         assign_policy_of(config, endpoints),
         order_policy_of(config),
         inner.prior_row(),
-        SchedulerOptions(max_queued=config.server.max_queue),
+        SchedulerOptions(max_queued=config.server.max_queue, max_put_off=config.admission.defer.max_waiting),
         hooks,
         answer_policy_of(config, endpoints),
     )

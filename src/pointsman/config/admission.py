@@ -30,6 +30,9 @@ class DeferConfig:
 
     retry_s: float = setting(10.0, number(_MIN_RETRY_S, _MAX_WAIT_S), "seconds between two looks at it")
     max_defer_s: float = setting(300.0, number(0, _MAX_WAIT_S, above=True), "seconds until its time is up")
+    max_waiting: int = setting(
+        1000, integer(1), "most requests that are put off at once; a further one is refused (429)"
+    )
     then: str = setting("run", one_of(("run", "refuse")), "run or refuse: what becomes of it then")
 
 
