@@ -99,7 +99,7 @@ def test_an_endpoint_that_was_not_learnt_has_its_profiles_numbers_and_says_so() 
     table, plain = predictor.predict([request], IDLE), predictor.profiles.predict([request], IDLE)
     for one, other in zip(columns(table, 1), columns(plain, 1), strict=True):
         np.testing.assert_array_equal(one, other)
-    assert quality_sources(predictor)["unmeasured"] == "quality not learnt: the profile's"
+    assert quality_sources(predictor)["unmeasured"] == "quality not known: taken as 0.5, from 0 to 1"
     assert "quality learnt by knn from " in quality_sources(predictor)["small"]
     assert " labels" in quality_sources(predictor)["somewhere/large"]
 

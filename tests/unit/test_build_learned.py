@@ -101,6 +101,23 @@ def test_route_shows_the_learnt_quality_and_where_it_is_from(file: Path) -> None
     assert "quality learnt by knn from 100 labels" in page
 
 
+@pytest.mark.parametrize("kind", ["prior", "trained", "knn", "blend"])
+def test_an_endpoint_without_outcomes_and_without_a_profile_is_open_and_says_so(
+    tmp_path: Path, kind: str
+) -> None:
+    matrix = made_outcomes(np.random.default_rng(1), 60, ("large", "small"))
+    fit_quality(matrix, FitOptions(kind, folds=2)).model.write(tmp_path / "quality")
+    path = written(tmp_path, LEARNED)
+    path.write_text(path.read_text().replace("model_info: {accuracy: 0.3}", "model_info: {}"))
+    for prompt in (capital_question(5_001), "?"):
+        result = routed(path, prompt, "--json")
+        assert result.exit_code == 0, result.output
+        (other,) = [each for each in json.loads(result.stdout)["candidates"] if each["endpoint"] == "other"]
+        accuracy = other["terms"][0]
+        assert (accuracy["value"], accuracy["low"], accuracy["high"]) == (0.5, 0.0, 1.0)
+        assert "quality not known: taken as 0.5, from 0 to 1" in other["notes"]
+
+
 def test_a_missing_artifact_is_a_problem_with_its_line(tmp_path: Path) -> None:
     path = written(tmp_path, LEARNED)
     result = check(path)

@@ -15,6 +15,7 @@ import numpy as np
 from pointsman.errors import DataError
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.features.core_text import core_text
+from pointsman.predict.model_profile import NO_PRIOR, ModelProfile
 from pointsman.predict.quality.base import QualityForecast, Queries
 from pointsman.predict.quality.learned_model import LearnedModel
 from pointsman.types import CostTable, Endpoint, Estimate, Floats, Request
@@ -57,10 +58,8 @@ class LearnedPredictor:
             )
         self.quality_sources: Mapping[str, str] = MappingProxyType(
             {
-                name: "quality not learnt: the profile's"
-                if column == _UNKNOWN
-                else model.sentence(model.endpoints[column])
-                for name, column in zip(self.endpoints, found, strict=True)
+                name: _of_profile(profile) if column == _UNKNOWN else model.sentence(model.endpoints[column])
+                for name, column, profile in zip(self.endpoints, found, profiles.profiles, strict=True)
             }
         )
 
@@ -87,3 +86,9 @@ class LearnedPredictor:
         if not self._known.all():
             picked[:, ~self._known] = np.nan
         return picked
+
+
+def _of_profile(profile: ModelProfile) -> str:
+    if set(profile.quality.values()) == {NO_PRIOR}:
+        return f"quality not known: taken as {NO_PRIOR.mean:g}, from {NO_PRIOR.low:g} to {NO_PRIOR.high:g}"
+    return "quality not learnt: the profile's"

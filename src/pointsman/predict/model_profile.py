@@ -126,6 +126,10 @@ class QualityPrior:
     n: int = 0
 
 
+NO_PRIOR: Final = QualityPrior()
+"""Of an endpoint of which nothing is known, neither outcomes nor a declared accuracy."""
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where the numbers are from.
@@ -190,6 +194,6 @@ def default_profile(endpoint: str) -> ModelProfile:
         LinearLength(),
         DEFAULT_TIME,
         DEFAULT_ENERGY,
-        {"": QualityPrior()},
+        {"": NO_PRIOR},
         Provenance("defaults"),
     )

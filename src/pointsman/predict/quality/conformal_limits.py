@@ -80,7 +80,8 @@ class ConformalLengths:
         low, high = (np.log1p(end) for end in range_ends(curves))
         measured = np.where(np.isnan(low), np.nan, np.log1p(output_tokens))
         found = ConformalIntervals.fit(measured, low, high, LEVEL)
-        return cls(found.level, found.margin + _ROUNDING) if np.isfinite(found.margin).all() else None
+        margin = np.where(found.margin == 0, 0.0, found.margin + _ROUNDING)
+        return cls(found.level, margin) if np.isfinite(margin).all() else None
 
     def moved(self, curves: Floats) -> Floats:
         """Curves of shape (R, E, QUANTILES), rising as before. Cost: some 6 us for one request."""

@@ -5,8 +5,9 @@ Three levels, each shrunk to the one above it by as many pseudo-labels as fit th
     all endpoints -> one endpoint -> one endpoint on one task
 
 The task's level starts from the endpoint's share, moved by how much harder or easier the task is for all
-(in log-odds). A task never seen has the endpoint's share with the width of a task's; an endpoint never
-seen has the mean of all with the spread between endpoints, and without any labels (0, 1) around one half.
+(in log-odds). A task never seen has the endpoint's share with the width of a task's; an endpoint
+without labels has the mean of all with the spread between endpoints, and without any at all one half with
+nearly all of [0, 1]. (One that no outcome names is none of its columns: it has its profile's prior.)
 Intervals hold 90% of a Beta posterior. Cost: a lookup.
 """
 
@@ -39,7 +40,6 @@ class PriorQuality:
         tasks: those known; column 2 + i of the arrays is task i.
         mean: shape (E, 2 + T), in (0, 1).
         labels: shape (E, 2 + T): how many labels the mean counts for, pseudo-labels among them.
-        spread_labels: pseudo-labels that stand for the spread between endpoints.
     """
 
     name: ClassVar[str] = "prior"
@@ -47,7 +47,6 @@ class PriorQuality:
     tasks: tuple[str, ...]
     mean: Floats
     labels: Floats
-    spread_labels: float = _WEAKEST
 
     @classmethod
     def fit(cls, outcomes: OutcomeMatrix) -> Self:
@@ -69,31 +68,12 @@ class PriorQuality:
             tasks,
             np.column_stack([own, own, mean[:, 1:]]),
             np.column_stack([np.minimum(told, within), told, np.minimum(labels[:, 1:], told[:, None])]),
-            min(between, _UNSEEN_AT_MOST),
         )
 
     @property
     def overall(self) -> Floats:
         """Mean of each endpoint whatever the task, shape (E,)."""
         return self.mean[:, _ANY]
-
-    def unseen(self) -> tuple[float, float]:
-        """Mean and pseudo-labels for an endpoint that no outcome names."""
-        return float(self.overall.mean()), self.spread_labels
-
-    def select(self, endpoints: Sequence[str]) -> PriorQuality:
-        """The same prior for other columns; names it does not know get `unseen`."""
-        row_of = {name: row for row, name in enumerate(self.endpoints)}
-        mean, labels = self.unseen()
-        means = [
-            self.mean[row_of[name]] if name in row_of else np.full(self.mean.shape[1], mean)
-            for name in endpoints
-        ]
-        strengths = [
-            self.labels[row_of[name]] if name in row_of else np.full(self.mean.shape[1], labels)
-            for name in endpoints
-        ]
-        return PriorQuality(tuple(endpoints), self.tasks, np.array(means), np.array(strengths), labels)
 
     def task_numbers(self, tasks: Sequence[str]) -> NDArray[np.int64]:
         """Which of `self.tasks` each is, shape (R,); -1 where it is not told, -2 where it is not known."""
@@ -109,23 +89,13 @@ class PriorQuality:
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays, and what JSON holds."""
-        rest = {
-            "endpoints": list(self.endpoints),
-            "tasks": list(self.tasks),
-            "spread_labels": self.spread_labels,
-        }
+        rest = {"endpoints": list(self.endpoints), "tasks": list(self.tasks)}
         return {"mean": self.mean, "labels": self.labels}, rest
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], rest: Mapping[str, Any]) -> Self:
         """What `to_arrays` gave."""
-        return cls(
-            tuple(rest["endpoints"]),
-            tuple(rest["tasks"]),
-            arrays["mean"],
-            arrays["labels"],
-            float(rest["spread_labels"]),
-        )
+        return cls(tuple(rest["endpoints"]), tuple(rest["tasks"]), arrays["mean"], arrays["labels"])
 
 
 def _sums(outcomes: OutcomeMatrix, tasks: Sequence[str]) -> tuple[Floats, Floats]:

@@ -101,7 +101,7 @@ def test_lengths_are_those_of_the_model_inside_with_other_ends(fitted: FittedQua
         assert lengths is None
         return
     np.testing.assert_array_equal(fitted.model.forecast(queries).output_tokens, lengths.moved(inside))
-    assert (lengths.margin != 0).all()
+    assert lengths.margin.any()
 
 
 # Artifacts that are whole, and yet can't be used
