@@ -5,6 +5,8 @@
     hot          core, features and the forecast of the fitted model, one request: the hot path
     minilm       the same with MiniLM's embedding beside them
     batch        hot, for 10,000 prompts at once: prompts a second
+    load         the model from its artifact, its features with it, each time by a new process: the slowest;
+                 also for minilm and for `blend`, which keeps its training rows
 
 Questions of outcomes/mmlu of 90 to 110 tokens (`prompt_tokens_cl100k`); the model is `trained` on other
 questions, with the ten models that most of them know. Prompts come round again after some 1,500 calls.
@@ -16,6 +18,9 @@ p50 over the mean time of an answer of the shipped fleet, all its models togethe
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -39,6 +44,15 @@ TOKENS = range(90, 111)
 TRAINED_ON, MINILM_TRAINED_ON = 3_000, 600
 BATCH = 10_000
 WARM_UP = 300
+LOADS = 5
+_LOAD = """
+import sys, time
+from pathlib import Path
+from pointsman.predict.quality.learned_model import LearnedModel
+start = time.perf_counter()
+LearnedModel.read(Path(sys.argv[1]))
+print(time.perf_counter() - start)
+"""
 
 
 def single(call: Callable[[str], object], prompts: Sequence[str], calls: int) -> dict[str, Cell]:
@@ -67,9 +81,9 @@ def ten_models(folder: Path) -> tuple[OutcomeMatrix, list[str]]:
     return shared_outcomes(folder, endpoints=chosen), [text for text, tokens in pairs if tokens in TOKENS]
 
 
-def fitted(matrix: OutcomeMatrix, features: str, seed: int, rows: int) -> LearnedModel:
+def fitted(matrix: OutcomeMatrix, features: str, seed: int, rows: int, kind: str = "trained") -> LearnedModel:
     picked = np.random.default_rng(seed).permutation(len(matrix.query_ids))[:rows]
-    options = FitOptions("trained", features, folds=2, seed=seed)
+    options = FitOptions(kind, features, folds=2, seed=seed)
     return fit_quality(matrix.take(picked), options).model
 
 
@@ -82,6 +96,16 @@ def batched(model: LearnedModel, prompts: Sequence[str]) -> float:
     start_ns = time.perf_counter_ns()
     model.forecast(Queries.without_task([core_text(prompt) for prompt in prompts]))
     return len(prompts) / ((time.perf_counter_ns() - start_ns) / 1e9)
+
+
+def load_s(model: LearnedModel, times: int) -> float:
+    """Seconds that a new process takes to read the artifact, its imports not counted; the slowest."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "quality"
+        model.write(path)
+        command = [sys.executable, "-c", _LOAD, str(path)]
+        runs = [subprocess.run(command, check=True, capture_output=True, text=True) for _ in range(times)]
+    return max(float(run.stdout) for run in runs)
 
 
 def main() -> None:
@@ -113,6 +137,8 @@ def main() -> None:
         results.append(row)
     many = [matrix.prompts[number % len(matrix.prompts)] for number in range(batch)]
     results.append({"what": "batch", "endpoints": ENDPOINTS, "prompts_per_s": batched(model, many)})
+    for what, each in loaded.items():
+        results.append({"what": what, "endpoints": ENDPOINTS, "load_s": load_s(each, LOADS)})
     for row in results:
         row["answer_s"] = answer_s
     write_results("predict_latency", results, args, title="Features and prediction of one request")

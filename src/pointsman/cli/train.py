@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,21 +10,20 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
+from pointsman.cli.progress import progress
+from pointsman.cli.train_table import print_measures
 from pointsman.clock import RealClock
 from pointsman.data.outcome_folders import read_outcomes
-from pointsman.metrics.intervals import Interval
 from pointsman.predict.outcomes import OutcomeMatrix
+from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.fit import FitOptions, FittedQuality, fit_quality
 from pointsman.predict.quality.held_out import EndpointMeasures, measure
 from pointsman.predict.quality.kinds import FEATURES, MODELS
 
 BASELINES = ("knn", "prior")
-_LONG_TOKENS = 100
 
 
 def train(
@@ -39,7 +37,7 @@ def train(
     model: Annotated[str, typer.Option(help=f"Which model: {', '.join(MODELS)}.")] = "blend",
     features: Annotated[
         str,
-        typer.Option(help="hot: tens of microseconds a prompt; minilm: milliseconds, with the extra embed."),
+        typer.Option(help="hot: tens of microseconds a prompt; minilm: tens of milliseconds, with the extra embed."),
     ] = FEATURES[0],
     tasks: Annotated[
         bool, typer.Option("--tasks", help="Callers will name the task, so the model may use it.")
@@ -59,7 +57,8 @@ def train(
     that one lacks are missing there. The report is of prompts held out, whole groups of equal text at a
     time, with 95% intervals below each figure; below the calibration error stands what perfectly calibrated
     predictions would show by chance, below what a set or range holds its mean size: 1 or 2 labels (2 says
-    nothing), or the width of scores or tokens. Then name the artifact in the configuration:
+    nothing), or the width of scores or tokens. More than four endpoints get a line each. Then name the
+    artifact in the configuration:
 
         pointsman: {predictor: {name: learned, artifact: quality}}
 
@@ -71,23 +70,22 @@ def train(
     """
     options = FitOptions(model, features, folds, seed, tasks)
     console = Console(highlight=False)
-    with _progress() as say:
+    with progress() as say:
         say("reading")
         matrix = read_outcomes(outcomes)
-        fitted = fit_quality(matrix, options, progress=say)
+        queries = Queries(matrix.prompts, matrix.tasks)
+        fitted = fit_quality(matrix, options, queries, say)
         say("measuring")
         measures = {fitted.model.name: measure(matrix, fitted, seed)}
         for name in BASELINES if baselines and not fitted.notes else ():
             if name not in measures:
-                say(f"fitting {name}")
-                other = fit_quality(matrix, replace(options, model=name), progress=say)
+                other = fit_quality(matrix, replace(options, model=name), queries, say)
                 measures[name] = measure(matrix, other, seed)
     console.print(_summary(matrix))
     for note in fitted.notes:
         console.print(f"[yellow]note: {escape(note)}[/]", soft_wrap=True)
+    print_measures(console, measures)
     held_out = measures[fitted.model.name]
-    for column in range(len(held_out)):
-        console.print(_report(matrix.endpoints[column], {name: m[column] for name, m in measures.items()}))
     created = datetime.fromtimestamp(RealClock().wall(), UTC).date().isoformat()
     about = {"created": created, "held_out": {each.endpoint: each.to_dict() for each in held_out}}
     fitted.model.write(out, about)
@@ -97,17 +95,6 @@ def train(
             console.print(f"written: {path}", soft_wrap=True)
 
 
-@contextmanager
-def _progress() -> Iterator[Callable[[str], None]]:
-    """What is being done, on stderr: one line that changes on a terminal, else a line each."""
-    console = Console(stderr=True, highlight=False)
-    if not console.is_terminal:
-        yield lambda text: console.print(text, markup=False)
-        return
-    with console.status("") as status:
-        yield lambda text: status.update(escape(text))
-
-
 def _summary(matrix: OutcomeMatrix) -> str:
     labels = int((~np.isnan(matrix.quality)).sum())
     groups = len(np.unique(matrix.groups))
@@ -115,47 +102,6 @@ def _summary(matrix: OutcomeMatrix) -> str:
         f"{len(matrix.query_ids):,} queries ({groups:,} different prompts), "
         f"{len(matrix.endpoints)} endpoints, {labels:,} labels"
     )
-
-
-def _report(endpoint: str, measures: dict[str, EndpointMeasures]) -> Table:
-    """One row a model: how well it tells right from wrong, and how long answers will be."""
-    first = next(iter(measures.values()))
-    title = f"[bold]{escape(endpoint)}[/]: {first.labels:,} labels, {first.right:.1%} right, held out"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    held = "score in\n90% range,\nwidth" if first.score_width else "label in\n90% set,\nlabels"
-    for heading in ("", "AUROC", "Brier", "calibration\nerror,\nby chance", held):
-        table.add_column(heading)
-    with_lengths = any(made.length_mae for made in measures.values())
-    if with_lengths:
-        table.add_column("length MAE,\ntokens")
-        table.add_column("in 90%\nrange,\nwidth")
-    for name, made in measures.items():
-        cells = [name, _interval(made.auroc, 3), _interval(made.brier, 3), _calibration(made)]
-        cells.append(_held(made.label_coverage, made.set_size or made.score_width, "{:.2f}"))
-        if with_lengths:
-            long = made.length_mae is not None and made.length_mae.high >= _LONG_TOKENS
-            cells.append(_interval(made.length_mae, 0 if long else 1))
-            cells.append(_held(made.length_coverage, made.length_width, "{:,.0f}"))
-        table.add_row(*cells)
-    return table
-
-
-def _calibration(made: EndpointMeasures) -> str:
-    error, floor = made.calibration_error, made.calibration_floor
-    return "-" if error is None or floor is None else f"{error:.3f}\n[dim]{floor.mean:.3f}[/]"
-
-
-def _held(share: float | None, size: float | None, digits: str) -> str:
-    """How many are in their set or range, and how large that is on average."""
-    if share is None or size is None:
-        return "-"
-    return f"{share:.1%}\n[dim]{digits.format(size)}[/]"
-
-
-def _interval(found: Interval | None, digits: int) -> str:
-    if found is None:
-        return "-"
-    return f"{found.value:.{digits}f}\n[dim]{found.low:.{digits}f}-{found.high:.{digits}f}[/]"
 
 
 def _save_plots(
@@ -172,7 +118,7 @@ def _save_plots(
         if made.calibration_floor is not None:
             panels.append(
                 Reliability(
-                    made.endpoint.rpartition("/")[2],
+                    made.endpoint,
                     matrix.quality[known, column],
                     fitted.held_out.quality.value[known, column],
                     made.calibration_floor,

