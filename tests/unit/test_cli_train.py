@@ -104,6 +104,21 @@ def test_it_learns_reports_writes_and_draws(run: Callable[..., Result], tmp_path
     assert "held-out AUROC" in model.sentence("capitals")
 
 
+def test_many_endpoints_get_a_line_each(run: Callable[..., Result], tmp_path: Path) -> None:
+    names = ("both", "capitals", "a/third", "b/fourth", "c/fifth")
+    folder = made(tmp_path / "outcomes", 3, 60, names)
+    result = run("--outcomes", folder, "--out", tmp_path / "quality", "--model", "knn", "--folds", 2)
+    assert result.exit_code == 0, result.output
+    assert "Held out, by knn:" in result.stdout
+    measured = LearnedModel.read(tmp_path / "quality").about["held_out"]
+    lines = [line.split() for line in result.stdout.splitlines()]
+    for name in names:
+        (cells,) = [line for line in lines if line and line[0] == name]
+        assert cells[1:3] == ["60", f"{measured[name]['right']:.1%}"]
+        assert cells[3] == f"{measured[name]['auroc']:.3f}"
+        assert cells[5] == f"{measured[name]['brier']:.3f}"
+
+
 def test_the_same_data_and_seed_give_the_same_bytes(run: Callable[..., Result], tmp_path: Path) -> None:
     folder = made(tmp_path / "outcomes", 2, 60)
     for name in ("one", "two"):

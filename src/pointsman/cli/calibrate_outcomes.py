@@ -10,6 +10,7 @@ import numpy as np
 
 from pointsman.build import endpoints_of, predictor_of, read_config
 from pointsman.cli.calibrate_inputs import COSTS, Given
+from pointsman.cli.progress import progress
 from pointsman.clock import RealClock
 from pointsman.config import Config, PredictorConfig
 from pointsman.data.outcome_folders import read_outcomes
@@ -45,7 +46,8 @@ def from_outcomes(
         )
     matrix = read_outcomes(folders)
     if artifact is None:
-        held_out = fit_quality(matrix, FitOptions(seed=seed)).held_out
+        with progress() as say:
+            held_out = fit_quality(matrix, FitOptions(seed=seed), progress=say).held_out
         if held_out is None:
             raise DataError("too few outcomes to predict out of fold", remedy="Give more, or an artifact")
         return _complete(matrix, held_out.quality.value, matrix.quality, "predicted out of fold")
