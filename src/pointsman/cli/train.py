@@ -37,7 +37,9 @@ def train(
     model: Annotated[str, typer.Option(help=f"Which model: {', '.join(MODELS)}.")] = "blend",
     features: Annotated[
         str,
-        typer.Option(help="hot: tens of microseconds a prompt; minilm: tens of milliseconds, with the extra embed."),
+        typer.Option(
+            help="hot: tens of microseconds a prompt; minilm: tens of milliseconds, with the extra embed."
+        ),
     ] = FEATURES[0],
     tasks: Annotated[
         bool, typer.Option("--tasks", help="Callers will name the task, so the model may use it.")
