@@ -125,11 +125,10 @@ def main() -> None:
         "features": (lambda prompt: hot.rows([prompt]), calls),
         "hot": (forecast_of(model), calls),
     }
+    loaded = {"load": model, "load blend": fitted(matrix, "hot", args.seed, rows, "blend")}
     if not args.no_minilm:
-        parts["minilm"] = (
-            forecast_of(fitted(matrix, "minilm", args.seed, min(rows, MINILM_TRAINED_ON))),
-            calls // 20,
-        )
+        loaded["load minilm"] = fitted(matrix, "minilm", args.seed, min(rows, MINILM_TRAINED_ON))
+        parts["minilm"] = (forecast_of(loaded["load minilm"]), calls // 20)
     results: list[dict[str, Cell]] = []
     for what, (call, times) in parts.items():
         row = {"what": what, "endpoints": ENDPOINTS, **single(call, prompts, times)}
@@ -138,7 +137,9 @@ def main() -> None:
     many = [matrix.prompts[number % len(matrix.prompts)] for number in range(batch)]
     results.append({"what": "batch", "endpoints": ENDPOINTS, "prompts_per_s": batched(model, many)})
     for what, each in loaded.items():
-        results.append({"what": what, "endpoints": ENDPOINTS, "load_s": load_s(each, LOADS)})
+        results.append(
+            {"what": what, "endpoints": ENDPOINTS, "load_s": load_s(each, 1 if args.quick else LOADS)}
+        )
     for row in results:
         row["answer_s"] = answer_s
     write_results("predict_latency", results, args, title="Features and prediction of one request")
