@@ -47,7 +47,7 @@ def test_agreement_is_the_share_that_says_what_the_first_says(first, further, sh
     assert agreement(first, further) == share
 
 
-def test_numbers_are_compared_by_value_and_texts_but_for_case_and_blanks():
+def test_numbers_are_compared_by_value_and_texts_but_for_case_blanks_and_full_stops():
     assert number_key("so 1,200") == number_key("The answer is 1200.") == "1200"
-    assert plain_key(" ADA\n wrote it") == "ada wrote it"
-    assert (number_key("none"), plain_key(" ")) == (None, None)
+    assert plain_key(" ADA\n wrote it.") == plain_key("Ada wrote it!") == "ada wrote it"
+    assert (number_key("none"), plain_key(" "), plain_key("...")) == (None, None, None)

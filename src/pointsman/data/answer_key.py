@@ -36,8 +36,8 @@ def number_key(text: str) -> str | None:
 
 
 def plain_key(text: str) -> str | None:
-    """The text without regard to case and blanks."""
-    return " ".join(text.casefold().split()) or None
+    """The text without regard to case, blanks, and a full stop at its end."""
+    return " ".join(text.casefold().split()).rstrip(" .!") or None
 
 
 def reading_of(prompt: str, first: str) -> Reading | None:
