@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from pointsman.data.shared_outcomes import shared_measure, shared_outcomes
 from pointsman.predict.cost import ShapeCost
 from pointsman.predict.outcomes import OutcomeMatrix
-from pointsman.predict.quality.base import QualityForecast
+from pointsman.predict.quality.base import QualityForecast, RawForecast
 from pointsman.predict.quality.conformal import ConformalIntervals
 from pointsman.predict.quality.conformal_limits import LEVEL, LabelRegions, Range
 from pointsman.predict.quality.fit import FitOptions, FittedQuality, fit_quality
@@ -156,7 +156,7 @@ def drawn(n: int, args: argparse.Namespace) -> NDArray[np.int64]:
     return np.sort(order[:QUICK_ROWS] if args.quick else order)
 
 
-def quantile_ends(forecast: QualityForecast | None) -> Range:
+def quantile_ends(forecast: QualityForecast | RawForecast | None) -> Range:
     """The 5% and 95% quantiles of length, in tokens."""
     assert forecast is not None
     assert forecast.output_tokens is not None

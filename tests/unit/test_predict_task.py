@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pointsman.predict.task import READ_CHARS, TASKS, prompt_task
+from pointsman.predict.task import _SUM, READ_CHARS, TASKS, _has_sum, prompt_task
 
 EXAMPLES = {
     "Write a Python function `double(n)` that returns n times two.": "code",
@@ -32,3 +34,8 @@ def test_examples(text: str) -> None:
 def test_only_the_head_is_read() -> None:
     head = "word " * READ_CHARS
     assert prompt_task(head) == prompt_task(head + "def f(): what is 1 + 1?") == "chat"
+
+
+@given(st.text("07 \t\n\x1f(+-*/^%x.", max_size=12))
+def test_a_sum_is_found_by_kinds_as_by_the_pattern(text: str) -> None:
+    assert _has_sum(text) == (_SUM.search(text) is not None)

@@ -23,6 +23,22 @@ _QUESTION_CHARS: Final = 200
 
 _WORD: Final = re.compile(r"[a-z]+|\d+")
 _SUM: Final = re.compile(r"\d\s?[-+*/^%\u00d7\u00f7]\s?\(?\d")
+_ASCII_SUM: Final = re.compile(rb"0 ?\+ ?\(?0")
+_SUM_KINDS: Final = bytes(
+    ord(
+        "0"
+        if chr(byte).isdigit()
+        else "+"
+        if chr(byte) in "-+*/^%"
+        else " "
+        if chr(byte).isspace()
+        else "("
+        if chr(byte) == "("
+        else "x"
+    )
+    for byte in range(128)
+).ljust(256, b"x")
+"""An ASCII byte to its part in a sum."""
 _CODE_ASK: Final = frozenset(
     {
         "write", "implement", "fix", "debug", "complete", "refactor", "generate", "create", "define",
@@ -96,7 +112,7 @@ def task_of(text: str, words: Sequence[str], signs: Sequence[float], numerals: f
         return "code"
     if "b) " in head and "a) " in head:
         return "choice"
-    if numerals and _SUM.search(head):
+    if numerals and _has_sum(head):
         return "arithmetic"
     if len(text) > READ_CHARS or open_ask:
         return "chat"
@@ -107,3 +123,10 @@ def task_of(text: str, words: Sequence[str], signs: Sequence[float], numerals: f
     if len(head) <= _QUESTION_CHARS and not _ASKING.isdisjoint([*words[:2], *words[-12:]]):
         return "fact"
     return "chat"
+
+
+def _has_sum(text: str) -> bool:
+    if not text.isascii():
+        return _SUM.search(text) is not None
+    # Of signs told apart by kind alone a sum begins with a fixed byte, which is found much sooner.
+    return _ASCII_SUM.search(text.encode().translate(_SUM_KINDS)) is not None

@@ -32,7 +32,8 @@ _TEXT_WORDS: Final = 2 * READ_CHARS
 """No text has more words."""
 _KEPT_WORDS: Final = 1 << 14
 """Words that may be kept beside the table's own: about 8 MB."""
-_ONES: Final = np.ones(_TEXT_WORDS, np.float32)
+ONES: Final = np.ones(2 * _TEXT_WORDS, np.float32)
+"""A product with ones is the quickest sum over the words or n-grams of a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,11 @@ class HotRows:
     """
 
     dense: Encoding
-    grams: tuple[NDArray[np.uint32], ...]
+    grams: list[NDArray[np.uint32]]
+
+    def take(self, rows: NDArray[np.int64]) -> HotRows:
+        """Some of the texts, in that order."""
+        return HotRows(self.dense[rows], [self.grams[row] for row in rows])
 
 
 class HotFeatures:
@@ -71,7 +76,7 @@ class HotFeatures:
     def rows(self, texts: Sequence[str]) -> HotRows:
         """Dense features and n-grams of R texts."""
         dense = np.empty((len(texts), self.width), np.float32)
-        return HotRows(dense, tuple(self._fill(text, row) for text, row in zip(texts, dense, strict=True)))
+        return HotRows(dense, [self._fill(text, row) for text, row in zip(texts, dense, strict=True)])
 
     def fingerprint(self) -> str:
         """A hash of the word vectors, the columns' names and `VERSION`."""
@@ -87,8 +92,7 @@ class HotFeatures:
                 self._words = self._words.forgetting()
             known = self._words
             index = np.fromiter(map(known.__getitem__, words), np.intp, len(words))
-        # A product with ones is the quickest sum; of whole numbers it is exact in any order.
-        total = _ONES[: len(words)] @ known.rows.take(index, 0)
+        total = ONES[: len(words)] @ known.rows.take(index, 0)
         surface_row(text, read, words, total[:_MARKS], row[:_SURFACE])
         vector = total[_MARKS:]
         np.multiply(vector, 1 / math.sqrt(max(float(vector @ vector), 1)), out=row[_SURFACE:])

@@ -117,9 +117,7 @@ def surface_row(text: str, read: str, words: Sequence[str], marks: Encoding, row
     """
     raw = read.encode("utf-8", "surrogatepass")
     kinds = np.bincount(np.frombuffer(raw.translate(_KIND_OF_BYTE), np.uint8), minlength=_REST + 1)
-    chars = row[:_BYTES]
-    chars[:] = kinds[:_BYTES]
-    chars *= 1 / max(len(raw), 1)
+    np.multiply(kinds[:_BYTES], 1 / max(len(raw), 1), out=row[:_BYTES])
     np.multiply(marks, 1 / max(len(words), 1), out=row[_BYTES:_SCALARS_FROM])
     row[_SCALARS_FROM:] = (*_scalars(text, read, len(words)), *_TYPE_ROWS[_task(text, words, marks)])
 
@@ -137,27 +135,29 @@ def _scalars(text: str, read: str, words: int) -> tuple[float, ...]:
     """The columns of `_SCALARS`: logarithms of sizes, and yes or no."""
     lines = read.split("\n")
     options = [
-        line[2:] for line in lines[-_OPTION_LINES:] if line[1:2] in {".", ")"} and line[0] in _OPTION_LETTERS
+        line for line in lines[-_OPTION_LINES:] if line[1:2] in {".", ")"} and line[0] in _OPTION_LETTERS
     ]
     stem = len(read)
     numerals = 0.0
-    shortest = longest = mean = 0
+    spread = mean = 0
     if options:
-        lengths = [len(option) for option in options]
-        shortest, longest, mean = min(lengths), max(lengths), sum(lengths) // len(lengths)
-        stem = max(len(read) - sum(lengths) - 3 * len(lengths), 0)
-        numerals = sum(option[-1:].isdigit() for option in options) / len(options)
+        lengths = list(map(len, options))
+        count, total = len(options), sum(lengths)
+        mean = total // count - 2
+        spread = max(lengths) - min(lengths)
+        stem = max(stem - total - count, 0)  # each has a line's end, too
+        numerals = sum([option[-1].isdigit() for option in options]) / count
     return (
         math.log1p(len(text)),
         math.log1p(words),
         math.log1p(len(lines)),
         math.log1p(len(options)),
         math.log1p(mean),
-        math.log1p(longest - shortest),
+        math.log1p(spread),
         numerals,
         math.log1p(stem),
         "of the above" in read,
         "___" in read,
-        read[max(stem - 3, 0) : stem + 3].find("?") >= 0,
+        "?" in read[max(stem - 3, 0) : stem + 3],
         "```" in read,
     )

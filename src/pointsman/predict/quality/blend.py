@@ -23,12 +23,12 @@ from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.features.base import TextEncoder
 from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.outcomes import OutcomeMatrix
-from pointsman.predict.quality.base import QualityForecast, Queries, arrays_under
+from pointsman.predict.quality.base import Queries, RawForecast, arrays_under
 from pointsman.predict.quality.knn import KnnQuality
-from pointsman.predict.quality.odds import logit, sigmoid
+from pointsman.predict.quality.odds import logit
 from pointsman.predict.quality.stack import stack_weights
 from pointsman.predict.quality.trained import TrainedQuality
-from pointsman.types import Estimate, Floats
+from pointsman.types import Floats
 
 _FOLDS: Final = 5
 _ENOUGH: Final = 2000
@@ -84,7 +84,7 @@ class BlendQuality:
         """Those of the outcomes."""
         return self.trained.endpoints
 
-    def forecast(self, queries: Queries) -> QualityForecast:
+    def forecast(self, queries: Queries) -> RawForecast:
         """See the module."""
         made = [self.trained.forecast(queries), self.knn.forecast(queries)]
         known = set(self.trained.tasks)
@@ -92,11 +92,13 @@ class BlendQuality:
         odds = self.base + weights[..., 0]
         half = np.zeros_like(odds)
         for forecast, weight in zip(made, (weights[..., 1], weights[..., 2]), strict=True):
-            odds += weight * (logit(forecast.quality.value) - self.base)
-            half += weight * 0.5 * (logit(forecast.quality.high) - logit(forecast.quality.low))
-        quality = Estimate(sigmoid(odds), sigmoid(odds - half), sigmoid(odds + half))
+            value, low, high = forecast.log_odds
+            odds += weight * (value - self.base)
+            half += weight * 0.5 * (high - low)
         lengths = [forecast.output_tokens for forecast in made if forecast.output_tokens is not None]
-        return QualityForecast(quality, np.mean(lengths, axis=0) if lengths else None)
+        return RawForecast(
+            np.array((odds, odds - half, odds + half)), np.mean(lengths, axis=0) if lengths else None
+        )
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays, and what JSON holds; features and encoder are not in them."""
@@ -155,7 +157,7 @@ def _held_out(
         asked = texts.take(outside)
         rows.append(outside)
         for made, seen in zip(odds, (asked.with_tasks([""] * len(outside)), asked), strict=True):
-            made.append(logit(np.array([member.forecast(seen).quality.value for member in members])))
+            made.append(np.array([member.forecast(seen).log_odds[0] for member in members]))
     if not rows:
         none = np.empty((2, 0, len(outcomes.endpoints)))
         return np.empty(0, np.int64), (none, none)

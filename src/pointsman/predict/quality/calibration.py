@@ -37,14 +37,10 @@ from pointsman.types import Estimate, Floats
 KINDS: Final = ("identity", "platt", "isotonic")
 FOLDS: Final = 5
 BAND_SHARE: Final = 0.1
-_LEAST, _MOST = (float(sigmoid(np.array(odds))) for odds in (-REACH, REACH))
 _ALONE_FROM: Final = 10
-_COLUMNS: Final = STEPS + 2
-"""Of a table: the last step is there twice, for a place at the very end of `GRID`."""
-_TABLES: Final = (0, 0, 0, 1, 2)
-"""What `calibrate` reads: the curve for a value and its two bounds, the band's low and high end for the value."""
-_SURE: Final = 40.0
-"""Log-odds of 0 and 1 in a table."""
+_ASKED: Final = np.array([0, 1, 2, 0, 0])
+_TABLES: Final = np.array([0, 0, 0, 1, 2])
+"""`calibrate` reads the curve at a value and its two ends, and the band's low and high end at the value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +58,19 @@ class Calibration:
     kinds: tuple[str, ...]
     curve: Floats
     near: Floats
-    _half_odds: Floats = field(init=False, repr=False, compare=False)
+    _table: Floats = field(init=False, repr=False, compare=False)
     _rise: Floats = field(init=False, repr=False, compare=False)
     _starts: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Tabulate curve and band on `GRID`: half of the log-odds, and how much they rise in a step."""
-        bounds = _wilson(sigmoid(self.curve), self.near)
-        with np.errstate(divide="ignore"):  # a bound may be 0 or 1
-            band = [np.clip(np.log(bound / (1 - bound)), -_SURE, _SURE) for bound in bounds]
-        tables = 0.5 * np.array([self.curve, *band])
-        rise = np.diff(tables, axis=2, append=tables[..., -1:])
-        for name, table in (("_half_odds", tables), ("_rise", rise)):
-            padded = np.pad(table, ((0, 0), (0, 0), (0, 1)), mode="edge")
-            object.__setattr__(self, name, padded.ravel())
-        rows = np.array(_TABLES)[:, None] * len(self.curve) + np.arange(len(self.curve))
-        object.__setattr__(self, "_starts", rows[:, None] * _COLUMNS)
+        """Tabulate curve and band on `GRID` as probabilities, and how much they rise in a step."""
+        share = sigmoid(self.curve)
+        tables = np.array([share, *_wilson(share, self.near)])
+        # The last place of the grid begins a step in which nothing rises.
+        object.__setattr__(self, "_table", tables.ravel())
+        object.__setattr__(self, "_rise", np.diff(tables, axis=2, append=tables[..., -1:]).ravel())
+        rows = _TABLES[:, None] * len(self.curve) + np.arange(len(self.curve))
+        object.__setattr__(self, "_starts", rows[:, None] * (STEPS + 1))
 
     @classmethod
     def fit(
@@ -128,27 +121,26 @@ class Calibration:
 
     def apply(self, predicted: Floats) -> Floats:
         """Calibrated probabilities, inside (0, 1), for predictions of shape (R, E)."""
-        return self._read(predicted, self._starts[0])
+        return self._read(logit(predicted), self._starts[0])
 
-    def calibrate(self, quality: Estimate) -> Estimate:
-        """The estimate, arrays of shape (R, E), with its bounds moved alike and widened to the band.
+    def calibrate(self, log_odds: Floats) -> Estimate:
+        """Value, low and high, shape (3, R, E), moved by the curve, and the ends widened to the band.
 
-        Cost: some 15 us for one request.
+        Cost: some 10 us for one request.
         """
-        # All at once, as in `_TABLES`: a call of NumPy costs more than the numbers of one request.
-        asked = np.array((quality.value, quality.low, quality.high, quality.value, quality.value))
-        value, low, high, least, most = self._read(asked, self._starts)
-        return Estimate(value, np.fmin(least, low), np.fmax(most, high))
+        # All at once: a call of NumPy costs more than the numbers of one request.
+        value, low, high, least, most = self._read(log_odds.take(_ASKED, 0), self._starts)
+        return Estimate(value, np.minimum(low, least), np.maximum(high, most))
 
-    def _read(self, predicted: Floats, starts: NDArray[np.int64]) -> Floats:
-        """What the tables hold at predictions of shape (..., R, E), on straight lines in between."""
-        inside = np.minimum(np.maximum(predicted, _LEAST), _MOST)
-        place = (np.log(inside / (1 - inside)) + REACH) * (STEPS / (2 * REACH))
-        step = np.fmax(place, 0).astype(np.int64)  # a prediction that is NaN stays so by its part
+    def _read(self, odds: Floats, starts: NDArray[np.int64]) -> Floats:
+        """What the tables hold at finite log-odds of shape (..., R, E), on straight lines in between."""
+        place = np.minimum(np.maximum((odds + REACH) * (STEPS / (2 * REACH)), 0), STEPS)
+        step = place.astype(np.int64)
         place -= step
         step += starts
-        half_odds = self._half_odds.take(step) + place * self._rise.take(step)
-        return np.asarray(0.5 + 0.5 * np.tanh(half_odds))
+        place *= self._rise.take(step)
+        place += self._table.take(step)
+        return place
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays, and what JSON holds."""

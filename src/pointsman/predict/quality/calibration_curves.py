@@ -14,7 +14,7 @@ from pointsman.predict.quality.odds import logit, sigmoid
 from pointsman.types import Floats
 
 REACH: Final = 8.0
-STEPS: Final = 128
+STEPS: Final = 256
 GRID: Final = np.linspace(-REACH, REACH, STEPS + 1)
 """Log-odds at which a curve is kept; predictions beyond count as at the end, p = .00034 from 0 or 1."""
 

@@ -20,7 +20,7 @@ from pointsman.errors import BadRequest
 from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.length import QUANTILES
 from pointsman.predict.outcomes import OutcomeMatrix
-from pointsman.predict.quality.base import QualityForecast, Queries
+from pointsman.predict.quality.base import QualityForecast, Queries, RawForecast
 from pointsman.predict.quality.calibration import Calibration
 from pointsman.predict.quality.conformal_limits import ConformalLimits, LabelRegions, is_graded
 from pointsman.predict.quality.kinds import FEATURES, MODELS, as_kept, encoders_of, fit_model
@@ -76,7 +76,7 @@ class FittedQuality:
 
     model: LearnedModel
     held_out: QualityForecast | None
-    raw: QualityForecast | None
+    raw: RawForecast | None
     regions: LabelRegions | None
     folds: NDArray[np.int64] | None
     notes: tuple[str, ...] = ()
@@ -158,34 +158,33 @@ def _out_of_fold(
     folds: NDArray[np.int64],
     options: FitOptions,
     progress: Callable[[str], None],
-) -> QualityForecast:
+) -> RawForecast:
     """Each query forecast by a model of the other folds, shape (N, E)."""
     for encoder in encoders_of(options.features):
         progress(f"encoding {seen.n} prompts with {encoder.name}")
         seen.encoded(encoder)
-    quality = [np.empty(matrix.quality.shape) for _ in range(3)]
+    odds = np.empty((3, *matrix.quality.shape))
     tokens = np.full((*matrix.quality.shape, QUANTILES), np.nan)
     for fold in range(options.folds):
         progress(f"fitting {options.model}, fold {fold + 1} of {options.folds}")
         rest, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         model = fit_model(options.model, matrix.take(rest), seen.take(rest), options.features, options.seed)
         made = model.forecast(seen.take(own))
-        for whole, part in zip(quality, _parts(made.quality), strict=True):
-            whole[own] = part
+        odds[:, own] = made.log_odds
         if made.output_tokens is not None:
             tokens[own] = made.output_tokens
-    return QualityForecast(Estimate(*quality), None if np.isnan(tokens).all() else tokens)
+    return RawForecast(odds, None if np.isnan(tokens).all() else tokens)
 
 
 def _calibrated_across(
-    matrix: OutcomeMatrix, raw: QualityForecast, folds: NDArray[np.int64], seed: int
+    matrix: OutcomeMatrix, raw: RawForecast, folds: NDArray[np.int64], seed: int
 ) -> QualityForecast:
     """Each fold calibrated by the others, so that no label is calibrated on itself."""
     quality = [np.empty(matrix.quality.shape) for _ in range(3)]
     for fold in np.unique(folds):
         rest, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         calibration = _calibration(matrix.take(rest), raw.quality.value[rest], seed)
-        for whole, part in zip(quality, _parts(calibration.calibrate(raw.quality.take(own))), strict=True):
+        for whole, part in zip(quality, _parts(calibration.calibrate(raw.log_odds[:, own])), strict=True):
             whole[own] = part
     return QualityForecast(Estimate(*quality), raw.output_tokens)
 

@@ -28,7 +28,7 @@ from pointsman.predict.features.base import Encoding, TextEncoder
 from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.length import LEVELS
 from pointsman.predict.outcomes import OutcomeMatrix
-from pointsman.predict.quality.base import QualityForecast, Queries, arrays_under
+from pointsman.predict.quality.base import Queries, RawForecast, arrays_under
 from pointsman.predict.quality.length_levels import endpoint_quantiles, row_quantiles
 from pointsman.predict.quality.neighbours import FARTHEST, Neighbours, nearest
 from pointsman.predict.quality.odds import beta_interval
@@ -137,7 +137,7 @@ class KnnQuality:
         """Those of the outcomes."""
         return self.prior.endpoints
 
-    def forecast(self, queries: Queries) -> QualityForecast:
+    def forecast(self, queries: Queries) -> RawForecast:
         """Means and quantiles over the neighbours; see the module."""
         quality = self.prior.forecast(queries).quality
         lengths = np.full((queries.n, len(self.endpoints), len(LEVELS)), np.nan)
@@ -146,7 +146,7 @@ class KnnQuality:
         for start in range(0, queries.n, _ROWS_AT_ONCE):
             part = slice(start, start + _ROWS_AT_ONCE)
             self._fill(encoded[part], tasks[part], quality.take(part), lengths[part])
-        return QualityForecast(quality, lengths if np.isfinite(self.own_tokens).any() else None)
+        return RawForecast.of(quality, lengths if np.isfinite(self.own_tokens).any() else None)
 
     def _fill(self, encoded: Encoding, tasks: NDArray[np.int64], quality: Estimate, lengths: Floats) -> None:
         """Replace the priors in `quality` and the gaps in `lengths` by what neighbours say."""

@@ -63,7 +63,7 @@ class LearnedModel:
     def forecast(self, queries: Queries) -> QualityForecast:
         """Calibrated, with the range of lengths moved; see `QualityModel`."""
         made = self.model.forecast(queries)
-        calibrated = QualityForecast(self.calibration.calibrate(made.quality), made.output_tokens)
+        calibrated = QualityForecast(self.calibration.calibrate(made.log_odds), made.output_tokens)
         return self.limits.applied(calibrated)
 
     def sentence(self, endpoint: str) -> str:

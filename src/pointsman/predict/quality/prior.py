@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.predict.outcomes import OutcomeMatrix
-from pointsman.predict.quality.base import QualityForecast, Queries
+from pointsman.predict.quality.base import Queries, RawForecast
 from pointsman.predict.quality.odds import beta_interval, logit, sigmoid
 from pointsman.types import Estimate, Floats
 
@@ -80,12 +80,12 @@ class PriorQuality:
         number: Mapping[str, int] = {"": -1} | {task: i for i, task in enumerate(self.tasks)}
         return np.array([number.get(task, -2) for task in tasks], dtype=np.int64)
 
-    def forecast(self, queries: Queries) -> QualityForecast:
+    def forecast(self, queries: Queries) -> RawForecast:
         """The text is not read."""
         columns = _KNOWN + self.task_numbers(queries.tasks)
         used, back = np.unique(columns, return_inverse=True)
         low, high = beta_interval(self.mean[:, used], self.labels[:, used])
-        return QualityForecast(Estimate(self.mean[:, columns].T, low[:, back].T, high[:, back].T))
+        return RawForecast.of(Estimate(self.mean[:, columns].T, low[:, back].T, high[:, back].T))
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays, and what JSON holds."""

@@ -45,12 +45,12 @@ class RetrievalSpace:
     @classmethod
     def fit(cls, queries: Queries, hot: HotFeatures, encoder: TextEncoder | None, surface: float) -> Self:
         """From the texts that will be searched."""
-        columns = queries.encoded(hot)[:, :_SURFACE]
+        columns = queries.hot(hot).dense[:, :_SURFACE]
         return cls(hot, encoder, columns.mean(axis=0), columns.std(axis=0), surface)
 
     def rows(self, queries: Queries) -> Encoding:
         """Shape (R, width); only the direction of a row counts."""
-        dense = queries.encoded(self.hot)
+        dense = queries.hot(self.hot).dense
         embedding = dense[:, _SURFACE:] if self.encoder is None else queries.encoded(self.encoder)
         if not self.surface:
             return embedding

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pointsman.errors import MissingError
 from pointsman.predict.features.base import Encoding, TextEncoder
-from pointsman.predict.features.hot import HotFeatures, HotRows
+from pointsman.predict.features.hot import ONES, HotFeatures, HotRows
 from pointsman.predict.features.ngrams import BUCKETS
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.row_products import row_products
@@ -37,31 +37,28 @@ _LEAST_SPREAD: Final = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class FoldedWeights:
-    """A linear model of texts, for C outputs.
+    """A linear model of texts, for C outputs, without their offsets.
 
     Attributes:
-        offset: shape (C,).
         dense: shape (width, C).
         grams: shape (BUCKETS, C + 1): the model's weights of a bucket times the bucket's idf, and last the
             square of that idf.
         encoded: shape (encoder's width, C); no rows without an encoder.
     """
 
-    offset: Singles
     dense: Singles
     grams: Singles
     encoded: Singles
 
     def scores(self, hot: HotRows, encoded: Encoding | None) -> Singles:
         """The C outputs of R texts, shape (R, C). Cost: some 8 us a text for C = 10."""
-        made = np.empty((len(hot.dense), len(self.offset)), np.float32)
+        made = np.empty((len(hot.dense), self.dense.shape[1]), np.float32)
         # Text by text, for a library rounds a product of one row otherwise than one of seven.
         for text, (dense, grams) in enumerate(zip(hot.dense, hot.grams, strict=True)):
-            row = dense @ self.dense
+            row = np.matmul(dense, self.dense, out=made[text])
             if len(grams):
-                total = np.ones(len(grams), np.float32) @ self.grams.take(grams, 0)
+                total = ONES[: len(grams)] @ self.grams.take(grams, 0)
                 row += total[:-1] * (1 / math.sqrt(total[-1]))
-            np.add(row, self.offset, out=made[text])
         if encoded is not None:
             made += row_products(encoded, self.encoded)
         return made
@@ -117,17 +114,17 @@ class TextDesign:
         grams = _tf_idf(rows.grams, self.idf) @ self.directions
         return np.concatenate([plain, grams], axis=1, dtype=np.float32)
 
-    def fold(self, weights: Singles, offset: Singles) -> FoldedWeights:
-        """Weights of the rows of `matrix`, shape (F, C), as weights of what is in a text."""
+    def fold(self, weights: Singles, offset: Singles) -> tuple[FoldedWeights, Singles]:
+        """Weights of the rows of `matrix`, shape (F, C), as weights of what is in a text; the offset with them."""
         columns = len(self.mean)
         plain = weights[:columns] * self.scale[:, None]
         grams = (self.directions @ weights[columns:]) * self.idf[:, None]
-        return FoldedWeights(
-            np.asarray(offset - self.mean @ plain, np.float32),
+        folded = FoldedWeights(
             np.ascontiguousarray(plain[: self.hot.width]),
             np.concatenate([grams, self.idf[:, None] ** 2], axis=1),
             np.ascontiguousarray(plain[self.hot.width :]),
         )
+        return folded, np.asarray(offset - self.mean @ plain, np.float32)
 
 
 def _scale(block: Encoding, size: float) -> Singles:

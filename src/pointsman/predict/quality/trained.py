@@ -24,15 +24,12 @@ from numpy.typing import NDArray
 from pointsman.predict.features.base import TextEncoder
 from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.outcomes import OutcomeMatrix
-from pointsman.predict.quality.base import QualityForecast, Queries, arrays_under
-from pointsman.predict.quality.odds import Z_90, sigmoid
+from pointsman.predict.quality.base import Queries, RawForecast, arrays_under
 from pointsman.predict.quality.text_design import FoldedWeights, TextDesign
 from pointsman.predict.quality.trained_head import Head, TrainedSettings, fit_head
-from pointsman.types import Bools, Estimate
+from pointsman.types import Bools
 
-_MOST_ODDS: Final = 7.0
 _MOST_LOG_TOKENS: Final = 14.0
-_SIDES: Final = np.array([0.0, -Z_90, Z_90])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,7 @@ class TrainedQuality:
         )
         return cls(outcomes.endpoints, known, hot, encoder, heads)
 
-    def forecast(self, queries: Queries) -> QualityForecast:
+    def forecast(self, queries: Queries) -> RawForecast:
         """See the module; a task never seen counts as not told."""
         if len(self.heads) == 1 or not any(queries.tasks):
             return self._by(self.heads[0], queries, None)
@@ -96,21 +93,18 @@ class TrainedQuality:
         without = self._by(self.heads[0], queries, None)
         return _chosen(told, self._by(self.heads[1], queries, task), without) if told.any() else without
 
-    def _by(self, head: Head, queries: Queries, task: NDArray[np.int64] | None) -> QualityForecast:
+    def _by(self, head: Head, queries: Queries, task: NDArray[np.int64] | None) -> RawForecast:
         """The forecast by one head; `task` is a row of its `tasks`, the last where it is not told."""
         encoded = None if self.encoder is None else queries.encoded(self.encoder)
         made = head.text.scores(queries.hot(self.hot), encoded)
         if task is not None:
             made += head.tasks[task]
         e = len(self.endpoints)
-        odds = np.minimum(np.maximum(made[:, :e], -_MOST_ODDS), _MOST_ODDS, dtype=np.float64)
-        # Value, low and high in one pass: a call costs more than the numbers of a single query.
-        share = sigmoid(odds + np.multiply.outer(_SIDES, head.deviation)[:, None])
-        quality = Estimate(share[0], share[1], share[2])
+        odds = made[:, :e] + head.sides
         if made.shape[1] == e:
-            return QualityForecast(quality)
+            return RawForecast(odds)
         levels = made[:, e:, None] + head.length_levels
-        return QualityForecast(quality, np.expm1(np.minimum(np.maximum(levels, 0), _MOST_LOG_TOKENS)))
+        return RawForecast(odds, np.expm1(np.minimum(np.maximum(levels, 0), _MOST_LOG_TOKENS)))
 
     def to_arrays(self) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         """Arrays, and what JSON holds; features and encoder are not in them."""
@@ -118,7 +112,7 @@ class TrainedQuality:
         for number, head in enumerate(self.heads):
             own: dict[str, NDArray[Any]] = {
                 "tasks": head.tasks,
-                "deviation": head.deviation,
+                "sides": head.sides,
                 "length_levels": head.length_levels,
             }
             own |= {f"text_{name}": array for name, array in head.text.to_arrays().items()}
@@ -139,18 +133,14 @@ class TrainedQuality:
         for number in range(int(rest["heads"])):
             own = arrays_under(arrays, f"head{number}_")
             text = FoldedWeights.from_arrays(arrays_under(own, "text_"))
-            heads.append(Head(text, own["tasks"], own["deviation"], own["length_levels"]))
+            heads.append(Head(text, own["tasks"], own["sides"], own["length_levels"]))
         return cls(tuple(rest["endpoints"]), tuple(rest["tasks"]), hot, encoder, tuple(heads))
 
 
-def _chosen(first: Bools, yes: QualityForecast, no: QualityForecast) -> QualityForecast:
+def _chosen(first: Bools, yes: RawForecast, no: RawForecast) -> RawForecast:
     """Rows of `yes` where `first` is True, else of `no`."""
     column = first[:, None]
-    quality = Estimate(
-        np.where(column, yes.quality.value, no.quality.value),
-        np.where(column, yes.quality.low, no.quality.low),
-        np.where(column, yes.quality.high, no.quality.high),
-    )
+    odds = np.where(column, yes.log_odds, no.log_odds)
     if yes.output_tokens is None or no.output_tokens is None:
-        return QualityForecast(quality)
-    return QualityForecast(quality, np.where(column[:, :, None], yes.output_tokens, no.output_tokens))
+        return RawForecast(odds)
+    return RawForecast(odds, np.where(column[:, :, None], yes.output_tokens, no.output_tokens))

@@ -13,12 +13,13 @@ from pointsman.metrics.splits import grouped_folds
 from pointsman.predict.length import QUANTILES
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.length_levels import endpoint_quantiles, row_quantiles
-from pointsman.predict.quality.odds import logit
+from pointsman.predict.quality.odds import Z_90, logit
 from pointsman.predict.quality.prior import PriorQuality
 from pointsman.predict.quality.shared_fit import SharedWeights, Singles, fit_shared, posterior_deviation
 from pointsman.predict.quality.text_design import FoldedWeights, TextDesign
 from pointsman.types import Floats
 
+_SIDES: Final = np.array([0.0, -Z_90, Z_90])
 _TASK_SCALE: Final = 0.7
 _POOLED_RESIDUALS: Final = 20.0
 """Residuals of all endpoints that count beside an endpoint's own."""
@@ -57,15 +58,15 @@ class Head:
     """Weights for queries whose task is told, or for those where it is not.
 
     Attributes:
-        text: outputs are E log-odds and then E expected log(1 + tokens), or the first E alone.
+        text: outputs are E log-odds and then E logarithms of 1 + tokens, or the first E alone.
         tasks: shape (T + 1, outputs): what a task adds, the last row for an unknown one.
-        deviation: shape (E,): of the log-odds.
-        length_levels: shape (E, QUANTILES): to be added to log(1 + tokens); NaN where unknown.
+        sides: shape (3, 1, E): to be added to the log-odds, for their value, low and high end.
+        length_levels: shape (E, QUANTILES): to be added to the logarithms; NaN where unknown.
     """
 
     text: FoldedWeights
     tasks: Singles
-    deviation: Floats
+    sides: Floats
     length_levels: Floats
 
 
@@ -105,7 +106,12 @@ def fit_head(
         offset = np.concatenate([offset, lengths.offsets])
     text, task = weights[: texts.shape[1]], weights[texts.shape[1] :] * np.float32(_TASK_SCALE)
     unknown = np.zeros((1, weights.shape[1]), np.float32)
-    return Head(design.fold(text, offset), np.concatenate([task, unknown]), deviation, levels)
+    folded, offset = design.fold(text, offset)
+    e = len(outcomes.endpoints)
+    sides = offset[:e] + np.multiply.outer(_SIDES, deviation)[:, None]
+    if len(offset) > e:
+        levels += offset[e:, None]
+    return Head(folded, np.concatenate([task, unknown]), sides, levels)
 
 
 def _fit_lengths(
