@@ -52,7 +52,7 @@ OUTCOMES = Path("bench") / "data" / "fleet_mmlu.parquet"
 PLOT = Path("docs") / "cost_curve.png"
 MODEL = "qwen2.5-coder-1.5b"
 C_RUN, FOLDS, RESAMPLES = 0.2, 5, 400
-PLOTTED = ("subject prior", "knn", "trained + subject", "blend + subject")
+PLOTTED = ("subject prior", "trained + subject", "trained + subject + others")
 LONG_CHARS, NUMERIC_OPTIONS = 700, 2
 _OPTION = re.compile(r"^[A-D]\. (.*)$", re.MULTILINE)
 _NUMERIC = re.compile(r"^[\s$(-]*[\d.,/%^+*() -]*\d[\d.,/%^+*() -]*\w{0,4}[).]?$")
@@ -233,7 +233,7 @@ def rows_of(case: Case, made: dict[str, list[Forecast]], seeds: Sequence[int]) -
 
 def draw(case: Case, made: dict[str, list[Forecast]]) -> None:
     curves = {name: cost_curve(made[name][0].probability, case.right) for name in PLOTTED if name in made}
-    about = f"{MODEL} on {len(case.right)} questions of MMLU, out of fold, one seed; bench/compete_mmlu.py."
+    about = f"{MODEL} on {len(case.right):,} questions of MMLU, out of fold, one seed; bench/compete_mmlu.py."
     threshold = float(np.mean(Stakes(C_RUN).threshold))
     for path in save(plot_cost_curve(curves, about, threshold=threshold), PLOT, ["png"]):
         print(f"written: {path}")
