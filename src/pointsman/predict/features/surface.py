@@ -81,9 +81,6 @@ SURFACE_COLUMNS: Final = (
     *_SCALARS,
     *(f"type_{task}" for task in TASKS),
 )
-_BYTES: Final = len(_BYTE_KINDS)
-_SCALARS_FROM: Final = _BYTES + len(WORD_MARKS)
-_TYPES_FROM: Final = _SCALARS_FROM + len(_SCALARS)
 _TYPE_ROWS: Final = {task: tuple(float(task == other) for other in TASKS) for task in TASKS}
 
 
@@ -117,18 +114,22 @@ def surface_row(text: str, read: str, words: Sequence[str], marks: Encoding, row
     """
     raw = read.encode("utf-8", "surrogatepass")
     kinds = np.bincount(np.frombuffer(raw.translate(_KIND_OF_BYTE), np.uint8), minlength=_REST + 1)
-    np.multiply(kinds[:_BYTES], 1 / max(len(raw), 1), out=row[:_BYTES])
-    np.multiply(marks, 1 / max(len(words), 1), out=row[_BYTES:_SCALARS_FROM])
-    row[_SCALARS_FROM:] = (*_scalars(text, read, len(words)), *_TYPE_ROWS[_task(text, words, marks)])
+    each_byte, each_word = 1 / max(len(raw), 1), 1 / max(len(words), 1)
+    counts: list[float] = marks.tolist()
+    # As one list: for so few numbers each product of arrays would cost more than all of them.
+    row[:] = (
+        *[each_byte * count for count in kinds.tolist()[:_REST]],
+        *[each_word * count for count in counts],
+        *_scalars(text, read, len(words)),
+        *_TYPE_ROWS[_task(text, words, counts)],
+    )
 
 
-def _task(text: str, words: Sequence[str], marks: Encoding) -> str:
+def _task(text: str, words: Sequence[str], marks: Sequence[float]) -> str:
     """What `prompt_task` says, mostly without splitting the text again."""
-    signs = marks[: _NUMERAL + 1].tolist()
-    code = signs[0] and signs[1]
-    if code and len(text) > READ_CHARS:  # these words may stand behind what the classifier reads
-        return prompt_task(text)
-    return task_of(text, words, signs[: len(SIGNS)], signs[_NUMERAL])
+    if marks[0] and marks[1] and len(text) > READ_CHARS:
+        return prompt_task(text)  # these words of code may stand behind what the classifier reads
+    return task_of(text, words, marks[: len(SIGNS)], marks[_NUMERAL])
 
 
 def _scalars(text: str, read: str, words: int) -> tuple[float, ...]:
