@@ -100,19 +100,22 @@ class OperatingPoint:
 def choices(data: Validation, policy: str, threshold: float) -> Ints:
     """The endpoint of each query, shape (N,): a column, or `SKIP`."""
     probability = data.probability
-    best: Ints = probability.argmax(axis=1)
     if policy == "threshold":
+        best: Ints = probability.argmax(axis=1)
         return np.where(probability.max(axis=1) >= threshold, best, SKIP)
     if data.cost is None:
         raise BadRequest(
             "the policy floor needs the costs of runs", remedy="Give a column cost_usd or energy_j"
         )
     reaches = probability >= threshold
-    cheapest = reaches
-    for cost in data.floor_order or (data.cost,):
-        masked = np.where(cheapest, cost, np.inf)
-        cheapest = cheapest & (masked == masked.min(axis=1, keepdims=True))
-    return np.where(reaches.any(axis=1), cheapest.argmax(axis=1), best)
+    reached = reaches.any(axis=1, keepdims=True)
+    left = reaches | ~reached
+    first, *then = data.floor_order or (data.cost,)
+    for cost in (np.where(reached, first, 1.0 - probability), *then):
+        masked = np.where(left, cost, np.inf)
+        left &= masked == masked.min(axis=1, keepdims=True)
+    chosen: Ints = left.argmax(axis=1)
+    return chosen
 
 
 def curve(data: Validation, policy: str) -> Curve:
