@@ -74,10 +74,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """The caller went away, or Pointsman gives the request up; `reason` is for its outcome."""
+    """The caller went away, or Pointsman gives the request up; `reason` is for its outcome.
+
+    `gone`: nobody waits for it any more; else an answer that is held is given out.
+    """
 
     request_id: str
     reason: str = "the caller cancelled it"
+    gone: bool = True
 
 
 @dataclass(frozen=True, slots=True)

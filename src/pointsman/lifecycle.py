@@ -80,7 +80,8 @@ class Entry:
         decision: the last one; None until predictions came.
         endpoint: index of the endpoint whose queue or slot it holds, else -1.
         beside: other requests that ran there when it was sent.
-        aborting: its caller went away while it ran.
+        aborting: it was cancelled while it ran.
+        gone: its caller went away then.
         held: samples by which the answer of its present run is judged before it is given out; 0: it is not.
         runs: earlier runs, whose answers are held; the last one's is given out if nothing better comes. Each
             stands behind its further samples.
@@ -95,6 +96,7 @@ class Entry:
     dispatched_s: float | None = None
     beside: int = 0
     aborting: bool = False
+    gone: bool = False
     held: int = 0
     runs: list[Outcome] = field(default_factory=list)
     waits_from_s: float = field(init=False)

@@ -88,7 +88,7 @@ class Review:
 
     def failed(self, entry: Entry, outcome: Outcome, given: bool, step: Step) -> None:
         """A run brought none: a held answer takes its place, unless a part of another is out."""
-        if entry.runs and not (given or entry.aborting):
+        if entry.runs and not (given or entry.gone):
             step.fall_back(entry, f"{outcome.endpoint} did not answer: {outcome.reason}", outcome)
         else:
             step.end_on_endpoint(entry, Move.FAIL, outcome)

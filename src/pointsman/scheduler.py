@@ -157,8 +157,8 @@ class Scheduler:
                 entry = self.ledger.entry(request_id)
                 self._queues.release(entry, step)
                 self._review.failed(entry, outcome, given, step)
-            case Cancelled(request_id, reason):
-                self._cancel(request_id, reason, step)
+            case Cancelled():
+                self._cancel(event, step)
             case CapacityChanged(endpoint, max_concurrent, healthy):
                 self._change_capacity(self._column[endpoint], max_concurrent, healthy, step)
             case LoadObserved(endpoint, load):
@@ -256,17 +256,20 @@ class Scheduler:
         if decision is not None and decision.endpoint is not None:
             self._queues.join(entry, self._column[decision.endpoint], decision, step, Move.ESCALATE)
 
-    def _cancel(self, request_id: str, reason: str, step: Step) -> None:
-        entry = self.ledger.get(request_id)
+    def _cancel(self, cancelled: Cancelled, step: Step) -> None:
+        entry = self.ledger.get(cancelled.request_id)
         if entry is None or entry.aborting:
             return  # it ended by itself while the news was on its way
         if entry.state is State.RUNNING:
-            entry.aborting = True
-            step.commands.append(Abort(request_id, self.endpoints[entry.endpoint].name))
+            entry.aborting, entry.gone = True, cancelled.gone
+            step.commands.append(Abort(entry.request.id, self.endpoints[entry.endpoint].name))
             return
         if entry.state is State.QUEUED:
             self._queues.leave(entry)
-        step.end(entry, Move.FAIL, reason, "cancelled")
+        if entry.runs and not cancelled.gone:
+            step.fall_back(entry, cancelled.reason)
+        else:
+            step.end(entry, Move.FAIL, cancelled.reason, "cancelled")
 
     def _change_capacity(self, column: int, max_concurrent: int, healthy: bool, step: Step) -> None:
         left = self._queues.change_capacity(column, max_concurrent, healthy, step)

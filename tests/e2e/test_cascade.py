@@ -328,6 +328,29 @@ async def test_an_answer_that_is_asked_for_again_while_closing_has_the_grace_too
     await closing
 
 
+@pytest.mark.parametrize("step", ["large", "queue"])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_closing_gives_out_the_answer_that_is_held(start, step, stream):
+    world = await start()
+    world.small.logprob = UNSURE
+    world.large.gate.clear()
+    if step == "queue":
+        world.gateway._driver.observe(CapacityChanged("large", 0))
+    call = asyncio.ensure_future(world.post(stream=stream))
+    if step == "queue":
+        while world.gateway._driver.view()[1].queued == 0:
+            await asyncio.sleep(0.001)
+    else:
+        await world.large.until(received=1)
+    await world.gateway._driver.close(grace_s=0.01)
+    status, said, headers = await call
+    assert status == 200
+    assert "two" in (said if stream else said["choices"][0]["message"]["content"])
+    assert headers["x-pointsman-endpoint"] == "small"
+    assert headers["x-pointsman-degraded"] == "true"
+    assert "shutting down" in headers["x-pointsman-verdict"]
+
+
 # Self-consistency: the first answer is compared with further samples
 
 

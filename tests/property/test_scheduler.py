@@ -168,7 +168,7 @@ class HostileDriver(RuleBasedStateMachine):
         self.arrival_order = {}
         self.queued = {e.name: [] for e in self.endpoints}
         self.running, self.aborting = {}, set()
-        self.samples, self.sampled = {}, Counter()
+        self.samples, self.sampled, self.gone = {}, Counter(), set()
         self.held, self.asked_of, self.answered_by, self.given = set(), {}, {}, set()
         self.predicts, self.timers, self.asked = [], [], Counter()
 
@@ -248,13 +248,13 @@ class HostileDriver(RuleBasedStateMachine):
             self.step(0.0)
 
     @precondition(lambda self: self.ids)
-    @rule(data=st.data())
-    def cancel(self, data):
+    @rule(data=st.data(), gone=st.booleans())
+    def cancel(self, data, gone):
         waiting = [request_id for ids in self.queued.values() for request_id in ids]
         some = data.draw(
             st.sampled_from([waiting or self.ids, list(self.running) or self.ids, self.ids, ["?"]])
         )
-        self.batch.append(Cancelled(data.draw(st.sampled_from(some))))
+        self.batch.append(Cancelled(data.draw(st.sampled_from(some)), gone=gone))
 
     @rule(data=st.data(), max_concurrent=st.integers(0, 4), healthy=st.booleans())
     def change_capacity(self, data, max_concurrent, healthy):
@@ -360,6 +360,8 @@ class HostileDriver(RuleBasedStateMachine):
             if isinstance(event, Completed):
                 self.answered_by.setdefault(event.request_id, []).append(event.outcome.endpoint)
                 self.sampled[event.request_id] += len(event.samples)
+            if isinstance(event, Cancelled) and event.gone:
+                self.gone.add(event.request_id)
             if isinstance(event, Failed) and event.given:
                 self.given.add(event.request_id)
         self.ending = {event.request_id for event in events if isinstance(event, Completed | Failed)}
@@ -427,8 +429,9 @@ class HostileDriver(RuleBasedStateMachine):
         if outcome.disposition is Disposition.ANSWERED:
             assert outcome.endpoint in came
         elif came:
-            assert outcome.request_id in self.given or code == "cancelled", "a held answer was lost"
+            assert outcome.request_id in self.given | self.gone, "a held answer was lost"
         self.given.discard(outcome.request_id)
+        self.gone.discard(outcome.request_id)
         self.held.discard(outcome.request_id)
 
     def _leave_queues(self, request_id):

@@ -488,6 +488,19 @@ async def test_each_sample_is_charged_its_own_joules_and_its_own_tokens(made):
     assert world.kept.learnt == [handle.outcome]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("piece", [b"a", b'"logprobs" in words of its own', b""])
+async def test_a_held_answer_that_can_not_be_read_is_given_out_as_it_came(made, stream, piece):
+    async def say(_: Request) -> AsyncGenerator[Chunk | Usage, None]:
+        yield Chunk(piece)
+        yield USAGE
+
+    world = made(engine=ScriptedEngine(say), answers=ThreeSamples())
+    handle = world.driver.submit(make_request(stream=stream, payload=b"{}"))
+    assert await told(handle) == piece
+    assert (handle.outcome.reason, world.engine.runs) == ("agreement None", 1)
+
+
 async def test_a_sample_is_not_begun_for_a_caller_that_has_gone(made):
     """The caller goes in the very turn in which the first answer ends."""
     world = made(answers=ThreeSamples())

@@ -206,6 +206,38 @@ def test_one_that_is_cancelled_after_the_first_step_ends_with_its_runs_told(runn
     assert [run.endpoint for run in finish.unused] == ["e0"]
 
 
+@pytest.mark.parametrize("running", [False, True])
+def test_one_that_pointsman_gives_up_gets_the_answer_that_is_held(running):
+    scheduler = build()
+    arrive(scheduler, "a")
+    if not running:
+        scheduler.step([CapacityChanged("e1", 0)], 0.5)
+    scheduler.step([answered("a", "e0")], 1.0)
+    commands = scheduler.step([Cancelled("a", "closing", gone=False)], 2.0)
+    if running:
+        assert commands == [Abort("a", "e1")]
+        commands = scheduler.step([failed("a", "e1", reason="closing")], 3.0)
+    finish = commands[0]
+    assert (finish.outcome.endpoint, finish.outcome.disposition, finish.code) == (
+        "e0",
+        Disposition.ANSWERED,
+        "",
+    )
+    assert "closing" in finish.outcome.reason
+    assert [run.endpoint for run in finish.unused] == (["e1"] if running else [])
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_one_that_pointsman_gives_up_without_a_held_answer_or_after_a_part_of_another_fails(given):
+    scheduler = build()
+    arrive(scheduler, "a")
+    if given:
+        scheduler.step([answered("a", "e0")], 1.0)
+    scheduler.step([Cancelled("a", "closing", gone=False)], 2.0)
+    finish, _ = scheduler.step([failed("a", "e1" if given else "e0", given=given)], 3.0)
+    assert (finish.outcome.disposition, finish.code) == (Disposition.FAILED, "cancelled")
+
+
 def test_a_policy_at_fault_lets_the_answer_out():
     heard = Heard()
     scheduler = build(Strict(ValueError("a secret")), hooks=heard)

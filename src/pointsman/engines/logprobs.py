@@ -88,9 +88,12 @@ def without_logprobs(data: bytes) -> bytes:
 
 
 def event_without_logprobs(event: bytes) -> bytes:
-    """The same event of a stream without any."""
+    """The same event of a stream without any; the very same bytes if it is no event."""
     if b'"logprobs"' not in event:
         return event
-    data = data_of(event)
+    try:
+        data = data_of(event)
+    except ValueError:
+        return event
     rest = without_logprobs(data)
     return event if rest is data else b"data: " + rest + b"\n\n"

@@ -151,14 +151,14 @@ class LiveDriver:
         """
         self._closing = True
         for request_id in [name for name in self._handles if name not in self._tasks]:
-            self._cancel(request_id, CLOSING)
+            self._cancel(request_id, CLOSING, gone=False)
         self._turn()
         loop = asyncio.get_running_loop()
         until_s = loop.time() + grace_s
         while self._tasks and (left_s := until_s - loop.time()) > 0:  # again, since an answer may escalate
             await asyncio.wait(list(self._tasks.values()), timeout=left_s)
         for request_id in list(self._handles):
-            self._cancel(request_id, CLOSING)
+            self._cancel(request_id, CLOSING, gone=False)
         self._turn()
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
@@ -213,10 +213,10 @@ class LiveDriver:
                     Outcome(request_id, "", Disposition.FAILED, handle.error.message), "internal_error"
                 )
 
-    def _cancel(self, request_id: str, reason: str) -> None:
+    def _cancel(self, request_id: str, reason: str, *, gone: bool = True) -> None:
         handle = self._handles[request_id]
         handle.cancel_reason = handle.cancel_reason or reason
-        self._post(Cancelled(request_id, handle.cancel_reason))
+        self._post(Cancelled(request_id, handle.cancel_reason, gone))
 
     # Commands out
 

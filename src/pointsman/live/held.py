@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
@@ -81,9 +82,10 @@ class HeldAnswer:
         return [replace(chunk, data=take_out(chunk.data)) for chunk in self._chunks]
 
     def _data(self) -> Iterator[bytes]:
-        """The JSON of each piece."""
+        """The JSON of each piece; an engine of other make may frame its own, which tell nothing."""
         for chunk in self._chunks:
-            yield data_of(chunk.data) if self.request.stream else chunk.data
+            with suppress(ValueError):
+                yield data_of(chunk.data) if self.request.stream else chunk.data
 
 
 def _names_option(token: str) -> bool:
