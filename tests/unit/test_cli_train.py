@@ -163,9 +163,96 @@ def test_one_class_falls_back_to_the_prior_and_says_so(run: Callable[..., Result
     assert "note: all 40 labels are 1, so nothing tells them apart" in text_of(result)
 
 
+@pytest.mark.parametrize("labelled", [1, 40])
+def test_an_endpoint_with_few_labels_or_none_is_reported_as_such(
+    run: Callable[..., Result], tmp_path: Path, labelled: int
+) -> None:
+    """Every label of `a` is 1; `b` has that many, `c` has lengths alone."""
+    pytest.importorskip("matplotlib")
+    matrix = made_outcomes(np.random.default_rng(8), 40, ("a", "b", "c"))
+    scores = np.column_stack([np.ones(40), matrix.quality[:, 1], np.full(40, np.nan)])
+    scores[0, 1], scores[labelled:, 1] = 0.0, np.nan
+    queries = {"query_id": matrix.query_ids, "prompt": matrix.prompts, "task": matrix.tasks}
+    outcomes = {
+        "query_id": [each for each in matrix.query_ids for _ in "abc"],
+        "model": ["a", "b", "c"] * 40,
+        "score": scores.ravel(),
+        "output_tokens": matrix.output_tokens.ravel().astype(int),
+    }
+    out = tmp_path / "quality"
+    words = (
+        "--out",
+        out,
+        "--model",
+        "trained",
+        "--folds",
+        2,
+        "--no-baselines",
+        "--plots",
+        tmp_path / "plots",
+    )
+    result = run("--outcomes", write(tmp_path / "few", queries, outcomes), *words)
+    assert result.exit_code == 0, result.output
+    said = text_of(result)
+    assert "a: 40 labels, 100.0% right" in said
+    assert "c: 0 labels" in said
+    assert "nan" not in said
+    about = LearnedModel.read(out).about
+    assert about["held_out"]["c"]["right"] is None
+    assert about["held_out"]["c"]["length_coverage"] > 0.5
+    assert about["labels"] == {"a": 40, "b": labelled, "c": 0}
+
+
+def test_no_label_at_all_gives_a_prior_and_no_plot(run: Callable[..., Result], tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    matrix = made_outcomes(np.random.default_rng(9), 40, ("a",))
+    queries = {"query_id": matrix.query_ids, "prompt": matrix.prompts, "task": matrix.tasks}
+    outcomes = {
+        "query_id": matrix.query_ids,
+        "model": ["a"] * 40,
+        "score": [None] * 40,
+        "output_tokens": [3] * 40,
+    }
+    words = ("--out", tmp_path / "quality", "--plots", tmp_path / "plots")
+    result = run("--outcomes", write(tmp_path / "none", queries, outcomes), *words)
+    assert result.exit_code == 0, result.output
+    assert "note: there is no label" in text_of(result)
+    assert not (tmp_path / "plots").exists()
+
+
+@pytest.mark.parametrize("file", ["queries", "outcomes"])
+@pytest.mark.parametrize("damage", ["cut", "empty", "noise"])
+def test_a_damaged_table_is_named(run: Callable[..., Result], tmp_path: Path, file: str, damage: str) -> None:
+    place = made(tmp_path / "o", 1, 40) / f"{file}.parquet"
+    raw = place.read_bytes()
+    noise = b"PAR1" + np.random.default_rng(1).bytes(1_000) + b"PAR1"
+    place.write_bytes({"cut": raw[: len(raw) // 2], "empty": b"", "noise": noise}[damage])
+    result = run("--outcomes", tmp_path / "o", "--out", tmp_path / "quality")
+    assert result.exit_code == 4
+    assert f"{place} is no parquet file" in text_of(result)
+    assert not (tmp_path / "quality").exists()
+
+
+def test_any_script_and_any_length_is_learnt_from(run: Callable[..., Result], tmp_path: Path) -> None:
+    folder = made(tmp_path / "o", 2, 40)
+    queries = pq.read_table(folder / "queries.parquet").to_pydict()
+    odd = ["", None, "x" * 100_000, "\U0001f600" * 5_000, "\u4e16\u754c " * 3_000, "\x00\x01", "\u202e abc"]
+    queries["prompt"][: len(odd)] = odd
+    pq.write_table(pa.table(queries), folder / "queries.parquet")
+    for model in ("trained", "blend"):
+        words = ("--out", tmp_path / model, "--model", model, "--folds", 2, "--no-baselines")
+        result = run("--outcomes", folder, *words)
+        assert result.exit_code == 0, result.output
+        asked = Queries.without_task([each or "" for each in odd])
+        assert np.isfinite(LearnedModel.read(tmp_path / model).forecast(asked).quality.value).all()
+
+
 @pytest.mark.parametrize(
     ("queries", "outcomes", "why"),
     [
+        ({}, {"model": ["m1", None, "m2"]}, "an outcome of the query 'b' names no endpoint"),
+        ({}, {"score": [float("inf"), 0.0, 0.0]}, "inf is no measurement"),
+        ({}, {"score": ["good", "bad", "good"]}, "column score"),
         ({}, {"score": [1.5, 0.0, 0.0]}, "quality of 'a' on 'm1' is 1.5, not in [0, 1]"),
         (
             {},
@@ -232,6 +319,7 @@ def test_a_folder_of_something_else_is_not_overwritten(run: Callable[..., Result
     result = run(*words, "--out", tmp_path / "mine")
     assert result.exit_code == 2
     assert "is no artifact of Pointsman" in text_of(result)
+    assert "fitting" not in result.output, "it is said before anything is learnt"
 
 
 def test_an_unknown_model_names_the_known(run: Callable[..., Result], tmp_path: Path) -> None:

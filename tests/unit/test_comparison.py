@@ -65,3 +65,10 @@ def test_answers_are_written_whole(tmp_path: Path) -> None:
 )
 def test_wilson_interval(right: int, n: int, low: float, high: float) -> None:
     assert wilson_interval(right, n) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_the_interval_of_a_share_holds_it_to_the_last_bit() -> None:
+    for n in range(1, 300):
+        for right in (0, 0.1 * n, n):
+            low, high = wilson_interval(right, n)
+            assert 0 <= low <= right / n <= high <= 1, (right, n)

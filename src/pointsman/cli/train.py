@@ -19,6 +19,7 @@ from pointsman.clock import RealClock
 from pointsman.data.outcome_folders import read_outcomes
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import Queries
+from pointsman.predict.quality.bundle import check_replaceable
 from pointsman.predict.quality.fit import FitOptions, FittedQuality, fit_quality
 from pointsman.predict.quality.held_out import EndpointMeasures, measure
 from pointsman.predict.quality.kinds import FEATURES, MODELS
@@ -71,6 +72,7 @@ def train(
         pointsman train --outcomes a/ --outcomes b/ --model knn --features minilm
     """
     options = FitOptions(model, features, folds, seed, tasks)
+    check_replaceable(out)
     console = Console(highlight=False)
     with progress() as say:
         say("reading")
@@ -126,6 +128,8 @@ def _save_plots(
                     made.calibration_floor,
                 )
             )
+    if not panels:
+        return []
     folder.mkdir(parents=True, exist_ok=True)
     about = f"Model {fitted.model.name}, prompts held out in {int(fitted.folds.max()) + 1} parts."
     return save(plot_reliability(panels, about), folder / "reliability.png")

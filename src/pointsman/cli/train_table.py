@@ -32,7 +32,7 @@ def print_measures(console: Console, measures: Mapping[str, Sequence[EndpointMea
     for made in endpoints:
         first = made[0]
         console.print(
-            f"[bold]{escape(first.endpoint)}[/]: {first.labels:,} labels, {first.right:.1%} right, held out",
+            f"[bold]{escape(first.endpoint)}[/]: {first.labels:,} labels, {_share(first)} right, held out",
             soft_wrap=True,
         )
         console.print(_of_one(dict(zip(measures, made, strict=True))))
@@ -50,7 +50,7 @@ def _of_many(names: Sequence[str], endpoints: Sequence[Sequence[EndpointMeasures
         table.add_row(
             escape(first.endpoint),
             f"{first.labels:,}",
-            f"{first.right:.1%}",
+            _share(first),
             _number(auroc and auroc.value),
             f"{auroc.low:.3f}-{auroc.high:.3f}" if auroc else "-",
             *(_number(made.brier and made.brier.value) for made in (first, *others[-1:])),
@@ -99,6 +99,10 @@ def _interval(found: Interval | None, digits: int) -> str:
     if found is None:
         return "-"
     return f"{found.value:.{digits}f}\n[dim]{found.low:.{digits}f}-{found.high:.{digits}f}[/]"
+
+
+def _share(made: EndpointMeasures) -> str:
+    return f"{made.right:.1%}" if made.labels else "none"
 
 
 def _number(value: float | None) -> str:

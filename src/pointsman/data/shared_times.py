@@ -86,7 +86,7 @@ def splitwise(path: Path) -> tuple[CostSeries, ...]:
     )  # fmt: skip
     gpus = [f"{count:.0f} GPU" for count in columns["tensor_parallel"]]
     keys = _keys(columns["model"], columns["hardware"], gpus)
-    capped = np.char.endswith(columns["hardware"], "-pcap")
+    capped = np.array([name.endswith("-pcap") for name in columns["hardware"]])
     alone = (columns["batch_size"] == 1) & ~capped
     first_s, token_s, time_s = (_MS * columns[f"{name}_time_ms"] for name in ("prompt", "token", "e2e"))
     wrong = np.flatnonzero(alone & ((token_s <= 0) | (time_s < first_s)))

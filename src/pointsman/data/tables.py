@@ -18,7 +18,7 @@ def read_columns(
 ) -> dict[str, NDArray[Any]]:
     """Read named columns, shape (N,) each; N at least 1.
 
-    A missing text is "". The `optional` ones of `numbers` are NaN where missing.
+    Texts are objects; a missing one is "". The `optional` ones of `numbers` are NaN where missing.
 
     Raises: MissingError without pyarrow. DataError where the file can't be read, lacks a column, has no
     rows, or a number is missing, not finite or negative; it names file, column, row and value.
@@ -34,12 +34,19 @@ def read_columns(
         )
     if table.num_rows == 0:
         raise DataError(f"{path} has no rows")
+    # As objects: an array of fixed width would give every text the room of the longest.
     columns: dict[str, NDArray[Any]] = {
-        name: np.array(["" if text is None else text for text in table[name].to_pylist()], dtype=str)
+        name: np.array(["" if text is None else str(text) for text in table[name].to_pylist()], dtype=object)
         for name in texts
     }
     for name in numbers:
-        column = table[name].cast(pa.float64()).to_numpy()
+        try:
+            column = table[name].cast(pa.float64()).to_numpy()
+        except pa.ArrowException as error:
+            raise DataError(
+                f"{path}, column {name} holds {table[name].type}, not numbers: {error}",
+                remedy="Write it as numbers",
+            ) from error
         good = np.isfinite(column) & (column >= 0)
         if name in optional:
             good |= np.isnan(column)

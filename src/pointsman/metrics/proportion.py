@@ -19,4 +19,5 @@ def wilson_interval(successes: float, n: float, z: float = Z_95) -> tuple[float,
     middle = share + z**2 / (2 * n)
     half = z * sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     scale = 1 + z**2 / n
-    return max(0.0, (middle - half) / scale), min(1.0, (middle + half) / scale)
+    low, high = (middle - half) / scale, (middle + half) / scale
+    return min(max(0.0, low), share), max(min(1.0, high), share)  # rounding may leave the share outside

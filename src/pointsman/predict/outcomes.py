@@ -72,8 +72,8 @@ class OutcomeMatrix:
             endpoints: the columns wanted; rows of others are left out.
             rows: columns `query_id`, `endpoint`, `quality`, `output_tokens` of one length; NaN: unknown.
 
-        Raises: DataError for a row of an unknown query, and for two rows of one query and endpoint
-            that differ; equal ones count once.
+        Raises: DataError for a row of an unknown query or of no endpoint, and for two rows of one query and
+            endpoint that differ; equal ones count once.
         """
         row_of = {query: row for row, query in enumerate(queries)}
         column_of = {endpoint: column for column, endpoint in enumerate(endpoints)}
@@ -83,6 +83,11 @@ class OutcomeMatrix:
         for query, endpoint, *labels in zip(
             rows["query_id"], rows["endpoint"], rows["quality"], rows["output_tokens"], strict=True
         ):
+            if not endpoint:
+                raise DataError(
+                    f"an outcome of the query {query!r} names no endpoint",
+                    remedy="Name it, or remove the row",
+                )
             if endpoint not in column_of:
                 continue
             if query not in row_of:

@@ -66,10 +66,7 @@ class Bundle:
 
         It appears whole or not at all. Raises: BadRequest where something else stands there.
         """
-        if path.exists() and not _replaceable(path):
-            raise BadRequest(
-                f"{path} exists and is no artifact of Pointsman", remedy="Name a folder that does not exist"
-            )
+        check_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
             fresh, old = Path(beside) / "new", Path(beside) / "old"
@@ -111,11 +108,14 @@ class Bundle:
         return cls(manifest["about"], _parse(raw[_MODEL], path / _MODEL), arrays)
 
 
-def _replaceable(path: Path) -> bool:
-    if not path.is_dir():
-        return False
-    names = {child.name for child in path.iterdir()}
-    return not names or (_MANIFEST in names and names <= {_MANIFEST, *_HASHED})
+def check_replaceable(path: Path) -> None:
+    """Raises BadRequest where something stands that is no artifact, so that none can be written there."""
+    names = {child.name for child in path.iterdir()} if path.is_dir() else {""}
+    artifact = _MANIFEST in names and names <= {_MANIFEST, *_HASHED}
+    if path.exists() and names and not artifact:
+        raise BadRequest(
+            f"{path} exists and is no artifact of Pointsman", remedy="Name a folder that does not exist"
+        )
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

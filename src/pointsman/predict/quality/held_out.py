@@ -30,7 +30,7 @@ class EndpointMeasures:
     """Of one endpoint; None where there is nothing to measure.
 
     Attributes:
-        labels, right: how many labels, and their mean.
+        labels, right: how many labels, and their mean, NaN of none.
         auroc: of labels 0 and 1, both of which occur.
         brier: mean squared error of the quality.
         calibration_error, calibration_floor: in ten equal-mass bins, and what perfect ones would show.
@@ -59,7 +59,7 @@ class EndpointMeasures:
         """Plain numbers for a manifest, without intervals."""
         return {
             "labels": self.labels,
-            "right": self.right,
+            "right": self.right if self.labels else None,
             "auroc": self.auroc and self.auroc.value,
             "brier": self.brier and self.brier.value,
             "calibration_error": self.calibration_error,
