@@ -146,6 +146,7 @@ def test_a_bad_budget_is_refused(tmp_path: Path, args: tuple[str, ...], code: in
     ("text", "message"),
     [
         ("id,p\na,0.5\n", "has no column y"),
+        ("id,p,y\na,0.5,1\n,0.5,1\n", "row 1 has no id"),
         ("id,p,y\na,1.5,1\n", "line 2, column p: '1.5' can't be used. Give a number from 0 to 1"),
         ("id,p,y\na,0.5,maybe\n", "line 2, column y: 'maybe' can't be used"),
         ("id,p,y\na,nan,1\n", "line 2, column p: 'nan' can't be used"),

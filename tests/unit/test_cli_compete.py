@@ -145,6 +145,25 @@ def test_what_can_not_be_learnt_from(tmp_path, rows, words):
     assert not (tmp_path / "entry").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--c-run", "inf"), "c_run = inf can't be a cost"),
+        (("--c-wrong", "1e308"), "c_wrong = 1e+308 is too large"),
+        (("--out", "."), "is no artifact of Pointsman"),
+    ],
+)
+def test_what_can_not_be_scored_or_written_is_said_before_anything_is_learnt(
+    tmp_path, monkeypatch, words, said
+):
+    monkeypatch.chdir(tmp_path)
+    write_questions(tmp_path / "train.csv", 40)
+    result = CliRunner().invoke(app, ["train", "train.csv", *words])
+    assert result.exit_code in {2, 4}
+    assert said in result.output
+    assert "fitting" not in result.output
+
+
 def test_a_folder_that_is_no_entry(tmp_path):
     questions = write_questions(tmp_path / "t.csv", 10)
     assert run("predict", tmp_path / "none", questions, exit_code=4).stderr.startswith("error: ")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,6 +113,74 @@ def test_too_few_questions_are_one_clear_line(run, tmp_path):
     assert result.exit_code == 4
     assert "5 different prompts are too few" in " ".join(result.output.split())
     assert not (tmp_path / "judge.json").exists()
+
+
+def change(folder: Path, column: str, value: Any, row: int = 3) -> None:
+    """Another value in one cell of the samples."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = pq.read_table(folder / "samples.parquet").to_pydict()
+    columns[column][row] = value
+    pq.write_table(pa.table(columns), folder / "samples.parquet")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "why"),
+    [
+        ("score", 2.0, "row 3: a score of 2.0, not in [0, 1]"),
+        ("score", math.nan, "row 3: a score of nan, not in [0, 1]"),
+        ("score", None, "a row has no score"),
+        ("query_id", None, "a row has no query_id"),
+        ("query_id", "zz", "samples of the query 'zz', and no outcome of it"),
+        ("model", None, "a row has no model"),
+        ("output_tokens", -1, "row 3: -1 output tokens"),
+    ],
+)
+def test_a_sample_that_can_not_be_is_named(run, tmp_path, column, value, why):
+    folder = collected(tmp_path / "outcomes", 30)
+    change(folder, column, value)
+    result = run(folder, "--out", tmp_path / "judge.json")
+    assert result.exit_code == 4, result.output
+    assert why in " ".join(result.output.split())
+    assert not (tmp_path / "judge.json").exists()
+
+
+def test_texts_where_numbers_belong_and_a_truncated_file_are_refused(run, tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    folder = collected(tmp_path / "outcomes", 30)
+    samples = folder / "samples.parquet"
+    columns = pq.read_table(samples).to_pydict()
+    pq.write_table(pa.table({**columns, "score": ["good"] * len(columns["score"])}), samples)
+    assert "holds other values than it should" in " ".join(run(folder).output.split())
+    samples.write_bytes(samples.read_bytes()[:500])
+    result = run(folder)
+    assert result.exit_code == 4
+    assert "samples.parquet is no parquet file" in " ".join(result.output.split())
+
+
+def test_unknown_signs_are_no_error_and_a_folder_counts_once(run, tmp_path):
+    folder, out = collected(tmp_path / "outcomes", 30), tmp_path / "judge.json"
+    for row, value in enumerate((None, math.nan)):
+        change(folder, "mean_logprob", value, row)
+    assert run(folder, "--out", out).exit_code == 0
+    once = out.read_text()
+    assert run(folder, folder, "--out", out).exit_code == 0
+    assert (
+        AnswerJudge.from_json(out.read_text(), "").models.keys()
+        == AnswerJudge.from_json(once, "").models.keys()
+    )
+    assert "60 answers to 30 questions" in out.read_text()
+
+
+def test_answers_that_are_all_right_have_no_auroc(run, tmp_path):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    folder = collected(tmp_path / "outcomes", 30)
+    for name in ("samples.parquet", "outcomes.parquet"):
+        columns = pq.read_table(folder / name).to_pydict()
+        pq.write_table(pa.table({**columns, "score": [1.0] * len(columns["score"])}), folder / name)
+    result = run(folder, "--out", tmp_path / "judge.json")
+    assert result.exit_code == 0, result.output
+    assert "100.0%" in result.output
+    assert "nan" not in result.output
 
 
 def test_a_folder_without_samples_is_one_clear_line(run, tmp_path):

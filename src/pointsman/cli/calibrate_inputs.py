@@ -43,7 +43,9 @@ def read_predictions(path: Path, cost: str | None, *, floor: bool) -> Given:
     there = column_names(path) if table is None else table.columns
     costs = [name for name in COSTS if name == cost or (floor and name in there)]
     columns = _parquet(path, there, costs) if table is None else _csv(table, costs)
-    ids, endpoints = columns["id"], columns["endpoint"]
+    ids, endpoints = list(columns["id"]), list(columns["endpoint"])
+    if "" in ids:
+        raise DataError(f"{path}: row {ids.index('')} has no id", remedy="Give every row an id")
     queries = {query: row for row, query in enumerate(dict.fromkeys(ids))}
     names = {name: column for column, name in enumerate(dict.fromkeys(endpoints))}
     arrays = {name: np.full((len(queries), len(names)), np.nan) for name in ("p", "y", *costs)}

@@ -21,6 +21,7 @@ from pointsman.compete.scoring import Scores, score_submission
 from pointsman.compete.submission import Submission, read_submission, read_truth, write_submission
 from pointsman.errors import BadRequest
 from pointsman.metrics.run_or_skip import Stakes
+from pointsman.predict.quality.bundle import check_replaceable
 from pointsman.predict.quality.fit import FitOptions
 from pointsman.predict.quality.kinds import FEATURES, MODELS
 from pointsman.report.cost_plot import plot_cost_curve
@@ -78,6 +79,8 @@ def train(
         pointsman compete train train.csv --out entry
     """
     options = FitOptions(model=model, features=features, folds=folds, seed=seed, tasks=True)
+    Stakes(c_run, c_wrong, c_miss)  # raises before anything is learnt, as does the next line
+    check_replaceable(out)
     made = train_entry(
         read_questions(questions, labelled=True),
         options,

@@ -64,7 +64,8 @@ def judge(
         pointsman judge outcomes --out judge.json
     """
     matrix = read_outcomes(outcomes)
-    rows = [row for folder in outcomes for row in read_outcome_rows(folder / SAMPLES).rows]
+    read = (row for folder in outcomes for row in read_outcome_rows(folder / SAMPLES).rows)
+    rows = list({(row.query_id, row.model, row.sample): row for row in read}.values())  # each answer once
     # No more than the gateway will ask for: a judge that leant on what is not there would miss it.
     rows = [row for row in rows if row.sample < samples]
     table = AnswerTable.of(rows, matrix.endpoints)
@@ -74,6 +75,11 @@ def judge(
             remedy=f"Collect more with: pointsman collect --samples {samples}",
         )
     place = {query_id: row for row, query_id in enumerate(matrix.query_ids)}
+    if unknown := [query_id for query_id in table.query_ids if query_id not in place]:
+        raise DataError(
+            f"there are samples of the query {unknown[0]!r}, and no outcome of it ({len(unknown)} such queries)",
+            remedy="Remove them, or collect the outcomes again",
+        )
     matrix = matrix.take(np.array([place[query_id] for query_id in table.query_ids]))
     table = replace(table, signs={name: _comparable(rows, matrix) for name, rows in table.signs.items()})
     fitted = fit_quality(matrix, FitOptions(model=model, folds=FOLDS, seed=seed))
@@ -125,7 +131,7 @@ def _report(table: AnswerTable, quality: Floats, judged: Floats, source: str) ->
             name,
             f"{known.sum():,}",
             f"{labels.mean():.1%}",
-            *(f"{auroc(labels, each):.3f}" for each in said),
+            *(f"{auroc(labels, each):.3f}" if 0 < labels.mean() < 1 else "-" for each in said),
             *(f"{brier(labels, each):.3f}" for each in said),
         )
     return shown

@@ -28,6 +28,9 @@ _METADATA_KEY: Final = b"pointsman"
 _KINDS: Final = {"str": "string", "int": "int32", "float": "float64", "bool": "bool_"}
 
 
+_REMEDY: Final = "Collect it again"
+
+
 @dataclass(frozen=True, slots=True)
 class OutcomeRow:
     """One answer and how right it was; None where not known.
@@ -108,14 +111,26 @@ def write_outcome_rows(path: Path, rows: Sequence[OutcomeRow], metadata: Mapping
 def read_outcome_rows(path: Path) -> OutcomeTable:
     """A file that `write_outcome_rows` wrote.
 
-    Raises: DataError where it is missing, no parquet, lacks a column, is empty, or holds a score
-    outside [0, 1] or two rows of one (query_id, model, sample).
+    Raises: DataError where it is missing, no parquet, lacks a column or holds another kind of values in one,
+    is empty, lacks a value that every answer has, or holds a score outside [0, 1], a number of tokens below
+    0 or two rows of one (query_id, model, sample).
     """
+    pa, _ = pyarrow()
     names = [field.name for field in fields(OutcomeRow)]
     table = read_table(path, "Make it with: pointsman collect")
     if missing := sorted(set(names) - set(table.column_names)):
-        raise DataError(f"{path} has no column {', '.join(missing)}", remedy="Collect it again")
-    rows = tuple(_row(record) for record in table.select(names).to_pylist())
+        raise DataError(f"{path} has no column {', '.join(missing)}", remedy=_REMEDY)
+    schema = _schema(pa)
+    for field in schema:
+        if not field.nullable and table[field.name].null_count:
+            raise DataError(
+                f"{path}: a row has no {field.name}", remedy="Remove the row, or collect it again"
+            )
+    try:
+        whole = table.select(names).cast(schema)
+    except pa.ArrowException as error:
+        raise DataError(f"{path} holds other values than it should: {error}", remedy=_REMEDY) from error
+    rows = tuple(_row(record) for record in whole.to_pylist())
     _check(path, rows)
     raw = (table.schema.metadata or {}).get(_METADATA_KEY, b"{}")
     return OutcomeTable(rows, json.loads(raw))
@@ -138,6 +153,10 @@ def _check(path: Path, rows: Sequence[OutcomeRow]) -> None:
         seen.add(key)
         if not 0 <= row.score <= 1:
             raise DataError(f"{path}, row {number}: a score of {row.score}, not in [0, 1]")
+        if (row.output_tokens or 0) < 0:
+            raise DataError(
+                f"{path}, row {number}: {row.output_tokens} output tokens", remedy="Remove the row"
+            )
 
 
 def _write_queries(path: Path, questions: Iterable[SetQuestion], metadata: Mapping[str, Any]) -> None:

@@ -78,7 +78,7 @@ def shared_measure(folder: Path, column: str, matrix: OutcomeMatrix) -> Floats:
     return values
 
 
-def _places(names: NDArray[np.str_], known: Sequence[str]) -> NDArray[np.int64]:
+def _places(names: NDArray[np.object_], known: Sequence[str]) -> NDArray[np.int64]:
     """The index of each name among those known, or -1."""
     place = {name: index for index, name in enumerate(known)}
     return np.array([place.get(name, -1) for name in names.tolist()], dtype=np.int64)

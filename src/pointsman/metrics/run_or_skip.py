@@ -27,6 +27,8 @@ from pointsman.types import Bools, Floats
 
 SKIP: Final = -1
 THRESHOLDS: Final = np.arange(1, 100) / 100
+_LARGEST: Final = 1e100
+"""A cost beyond can't be summed over queries, or squared, in a float."""
 _ROUNDING: Final = 1e-12
 """By how much of what is at stake a tie may seem to be none."""
 
@@ -46,11 +48,13 @@ class Stakes:
     c_miss: float = 1.0
 
     def __post_init__(self) -> None:
-        """Raises DataError for a cost that is negative or not finite."""
+        """Raises DataError for a cost that is negative, not finite or absurd."""
         for name in ("c_run", "c_wrong", "c_miss"):
             value = np.asarray(getattr(self, name), dtype=np.float64)
             if not (np.isfinite(value) & (value >= 0)).all():
                 raise DataError(f"{name} = {value} can't be a cost", remedy="Give finite numbers from 0")
+            if (value > _LARGEST).any():
+                raise DataError(f"{name} = {value.max():g} is too large", remedy=f"Give at most {_LARGEST:g}")
 
     @property
     def threshold(self) -> Floats:
