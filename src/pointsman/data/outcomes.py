@@ -26,8 +26,6 @@ OUTCOMES: Final = "outcomes.parquet"
 SAMPLES: Final = "samples.parquet"
 _METADATA_KEY: Final = b"pointsman"
 _KINDS: Final = {"str": "string", "int": "int32", "float": "float64", "bool": "bool_"}
-
-
 _REMEDY: Final = "Collect it again"
 
 

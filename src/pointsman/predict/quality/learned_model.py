@@ -113,6 +113,8 @@ class LearnedModel:
             with np.errstate(all="ignore"):  # what is not finite is found below
                 trial = made.forecast(Queries.without_task(_TRIAL))
             fault = _fault_of(trial, len(made.endpoints))
+        except DataError as error:
+            raise DataError(f"{path} holds no usable model: {error.message}", remedy=REMEDY) from error
         except (BadRequest, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise DataError(
                 f"{path} holds no usable model: {type(error).__name__}: {error}", remedy=REMEDY
@@ -128,9 +130,8 @@ def _assembled(bundle: Bundle) -> LearnedModel:
     for name, fingerprint in _fingerprints(features).items():
         if document["encoders"].get(name) != fingerprint:
             raise DataError(
-                f"it was fitted with other features {name!r} than this Pointsman has: "
-                f"{document['encoders'].get(name)}, not {fingerprint}",
-                remedy=REMEDY,
+                f"fitted with other features {name!r} than this Pointsman has: "
+                f"{document['encoders'].get(name)}, not {fingerprint}"
             )
     parts: dict[str, dict[str, NDArray[Any]]] = {name: {} for name in _PARTS}
     for place, array in bundle.arrays.items():

@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pointsman.errors import DataError
 from pointsman.predict.features.base import Encoding, TextEncoder
 from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.features.surface import SURFACE_COLUMNS
@@ -68,5 +69,8 @@ class RetrievalSpace:
     def from_arrays(
         cls, arrays: Mapping[str, NDArray[Any]], hot: HotFeatures, encoder: TextEncoder | None, surface: float
     ) -> Self:
-        """What `to_arrays` gave."""
+        """What `to_arrays` gave. Raises: DataError for columns of other features."""
+        for name in ("mean", "spread"):
+            if arrays[name].shape != (_SURFACE,):
+                raise DataError(f"{name} has the shape {arrays[name].shape}, not {(_SURFACE,)}")
         return cls(hot, encoder, arrays["mean"], arrays["spread"], surface)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,58 @@ def change(path: Path, edit: Callable[[dict[str, Any], dict[str, Any]], None]) -
 def test_a_whole_artifact_of_a_broken_model_is_refused(path: Path, edit: Any) -> None:
     change(path, edit)
     with pytest.raises(DataError, match=r"pointsman train|[Tt]rain (it )?again|Make it again"):
+        LearnedModel.read(path)
+
+
+def test_swapped_arrays_are_refused_or_give_a_usable_forecast(path: Path) -> None:
+    """Every array in the place of each of its neighbours in the file, with hashes that are right."""
+    whole = Bundle.read(path)
+    names = sorted(whole.arrays)
+    refused = 0
+    for one, other in pairwise(names):
+        swapped = dict(whole.arrays)
+        swapped[one], swapped[other] = swapped[other], swapped[one]
+        Bundle(whole.about, whole.model, swapped).write(path)
+        alike = whole.arrays[one].shape == whole.arrays[other].shape
+        try:
+            model = LearnedModel.read(path)
+        except DataError as error:
+            assert "pointsman train" in str(error)  # noqa: PT017
+            refused += 1
+        else:
+            assert alike, f"{one} and {other} were taken for each other"
+            value = model.forecast(Queries.without_task(ODD)).quality.value
+            assert ((value >= 0) & (value <= 1)).all()
+    assert refused >= len(names) // 2
+
+
+@pytest.mark.parametrize("fitted", ["prior"], indirect=True)
+@pytest.mark.parametrize("name", ["model.json", "arrays.npz", "manifest.json"])
+def test_a_file_of_another_artifact_is_refused(path: Path, tmp_path: Path, name: str) -> None:
+    other = fit_quality(made_outcomes(np.random.default_rng(9), 60), FitOptions("prior", folds=2)).model
+    other.write(tmp_path / "other", {"created": "2026-02-02"})
+    changed = (tmp_path / "other" / name).read_bytes() != (path / name).read_bytes()
+    (path / name).write_bytes((tmp_path / "other" / name).read_bytes())
+    if not changed:
+        assert LearnedModel.read(path).name == "prior"
+        return
+    with pytest.raises(DataError, match="altered or cut short"):
+        LearnedModel.read(path)
+
+
+@pytest.mark.parametrize("fitted", ["knn"], indirect=True)
+@pytest.mark.parametrize(
+    ("place", "array", "why"),
+    [
+        ("lengths/margin", np.zeros(3), r"limits of lengths have the shape \(3,\), not \(2,\)"),
+        ("lengths/margin", np.full(2, np.inf), "not finite"),
+        ("sets/most_right", np.zeros(1), r"limits of sets have the shape \(1,\)"),
+        ("sets/unheard", np.zeros(2), "unheard"),
+    ],
+)
+def test_limits_that_do_not_fit_are_refused(path: Path, place: str, array: Any, why: str) -> None:
+    change(path, lambda _, arrays: arrays.update({place: array}))
+    with pytest.raises(DataError, match=why):
         LearnedModel.read(path)
 
 
