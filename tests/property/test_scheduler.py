@@ -232,7 +232,7 @@ class HostileDriver(RuleBasedStateMachine):
             self.batch.append(self._end(request_id, answered=answered, signals=signals, given=given))
 
     @precondition(lambda self: self.held & self.running.keys())
-    @rule(data=st.data(), following=st.sampled_from(["waits", "answers", "fails", "breaks off"]))
+    @rule(data=st.data(), following=st.sampled_from(["waits", "answers", "fails", "breaks off", "given up"]))
     def escalate(self, data, following):
         """A held answer is asked for again, and what comes of that, so that all ways are walked."""
         ending = {e.request_id for e in self.batch if isinstance(e, Completed | Failed)}
@@ -242,6 +242,9 @@ class HostileDriver(RuleBasedStateMachine):
         request_id = data.draw(st.sampled_from(some))
         self.batch.append(self._end(request_id, answered=True, signals=ESCALATE))
         self.step(0.0)
+        if following == "given up":
+            self.batch.append(Cancelled(request_id, "closing", gone=False))
+            self.step(0.0)
         if request_id in self.running and following != "waits":
             end = self._end(request_id, answered=following == "answers", given=following == "breaks off")
             self.batch.append(end)
