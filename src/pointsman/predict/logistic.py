@@ -8,6 +8,7 @@ from typing import Final, Self
 import numpy as np
 
 from pointsman.errors import DataError
+from pointsman.predict.quality.logistic_fit import fit_logistic
 from pointsman.predict.quality.odds import logit, sigmoid
 from pointsman.types import Floats
 
@@ -15,8 +16,7 @@ MIN_ROWS: Final = 20
 MIN_OF_EACH: Final = 3
 """With fewer rows, or fewer of either label, signs are not learnt from, only the share of ones."""
 
-_ROUNDS: Final = 100
-_TOLERANCE: Final = 1e-9
+_LEAST_SPREAD: Final = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Logistic:
 
     @classmethod
     def fit(cls, signs: Floats, labels: Floats, ridge: float = 1.0) -> Self:
-        """Fit N rows of F signs by maximum penalised likelihood (Newton's method).
+        """Fit N rows of F signs by maximum penalised likelihood.
 
         Args:
             signs: shape (N, F), NaN where unknown.
@@ -52,12 +52,15 @@ class Logistic:
         centre = np.where(known, signs, 0.0).sum(axis=0) / count
         away = np.where(known, signs - centre, 0.0)
         spread = np.sqrt((away**2).sum(axis=0) / count)
-        scale = np.where(spread > _TOLERANCE, spread, 1.0)
+        scale = np.where(spread > _LEAST_SPREAD, spread, 1.0)
         ones = float(labels.sum())
         start = float(logit(np.array((ones + 1.0) / (len(labels) + 2.0))))
         if len(labels) < MIN_ROWS or min(ones, len(labels) - ones) < MIN_OF_EACH:
             return cls(start, centre, scale, np.zeros(signs.shape[1]))
-        found = _maximum(away / scale, labels, ridge, start)
+        design = np.column_stack([np.ones(len(labels)), away / scale])
+        none = np.zeros(signs.shape[1])
+        # The intercept is free: its prior weighs nothing, and only says where the search begins.
+        found = fit_logistic(design, labels, np.array([start, *none]), np.array([0.0, *(none + ridge)]))
         return cls(float(found[0]), centre, scale, found[1:])
 
     def probability(self, signs: Floats) -> Floats:
@@ -66,22 +69,3 @@ class Logistic:
         odds = self.intercept + np.nan_to_num(away, nan=0.0) @ self.weights
         variance = np.isnan(away) @ self.weights**2
         return sigmoid(odds / np.sqrt(1.0 + np.pi * variance / 8.0))
-
-
-def _maximum(signs: Floats, labels: Floats, ridge: float, start: float) -> Floats:
-    """Intercept and weights of the greatest penalised likelihood, by Newton's method with short steps."""
-    design = np.column_stack([np.ones(len(signs)), signs])
-    penalty = np.full(design.shape[1], ridge)
-    penalty[0] = 0.0
-    found = np.zeros(design.shape[1])
-    found[0] = start
-    for _ in range(_ROUNDS):
-        chance = sigmoid(design @ found)
-        slope = design.T @ (labels - chance) - penalty * found
-        curve = (design * (chance * (1.0 - chance))[:, None]).T @ design + np.diag(penalty + _TOLERANCE)
-        step = np.linalg.solve(curve, slope)
-        step *= min(1.0, 2.0 / (float(np.abs(step).max()) + _TOLERANCE))
-        found = found + step
-        if np.abs(step).max() < _TOLERANCE:
-            break
-    return found

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from pointsman.predict.quality.logistic_fit import fit_logistic
 from pointsman.predict.quality.odds import logit, sigmoid
 from pointsman.types import Floats
 
@@ -23,8 +24,7 @@ MOST_BINS: Final = 100
 FEWEST_BINS: Final = 4
 
 _PULL: Final = np.array([16.0, 4.0])
-_LEAST_SLOPE: Final = 0.05
-_ROUNDS: Final = 50
+_LEAST: Final = np.array([0.05, -np.inf])
 
 
 class Line(NamedTuple):
@@ -45,23 +45,12 @@ def fit_line(odds: Floats, labels: Floats, start: Line = IDENTITY) -> Line:
     """Platt's line by maximum posterior; without rows it is `start`.
 
     Slope and offset are normal around those of `start` with standard deviations of 1/4 and 1/2, so that
-    few labels move them little. Newton's method; a slope that would fall is held just above 0.
+    few labels move them little; a slope that would fall is held just above 0.
     Source: Platt 1999. Differs in: the pull instead of smoothed labels.
     """
-    centre = np.array(start)
     design = np.column_stack([odds, np.ones_like(odds)])
-    found = centre.copy()
-    for _ in range(_ROUNDS):
-        chance = sigmoid(design @ found)
-        slope = design.T @ (labels - chance) - _PULL * (found - centre)
-        curve = (design * (chance * (1 - chance))[:, None]).T @ design + np.diag(_PULL)
-        step = np.linalg.solve(curve, slope)
-        step *= min(1.0, 2.0 / float(np.abs(step).max() + 1e-12))
-        found = found + step
-        found[0] = max(found[0], _LEAST_SLOPE)
-        if np.abs(step).max() < 1e-8:  # noqa: PLR2004
-            break
-    return Line(float(found[0]), float(found[1]))
+    slope, offset = fit_logistic(design, labels, np.array(start), _PULL, least=_LEAST).tolist()
+    return Line(slope, offset)
 
 
 def fit_isotonic(odds: Floats, labels: Floats) -> Floats | None:

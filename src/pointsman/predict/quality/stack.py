@@ -6,14 +6,14 @@ from typing import Final
 
 import numpy as np
 
-from pointsman.predict.quality.odds import sigmoid
+from pointsman.predict.quality.logistic_fit import fit_logistic
 from pointsman.types import Floats
 
 _PRIOR: Final = np.array([0.0, 0.6, 0.5])
 """Without data: a little less sure together than each alone would be if they were independent."""
 _TO_PRIOR: Final = 10.0
 _TO_ALL: Final = 100.0
-_STEPS: Final = 12
+_LEAST: Final = np.array([-np.inf, 0.0, 0.0])
 
 
 def stack_weights(odds: Floats, labels: Floats, base: Floats) -> Floats:
@@ -38,16 +38,6 @@ def stack_weights(odds: Floats, labels: Floats, base: Floats) -> Floats:
 
 
 def _regress(odds: Floats, labels: Floats, base: Floats, prior: Floats, precision: float) -> Floats:
-    """Newton's method around a prior; a member whose weight would be negative is left out."""
-    columns = np.vstack([np.ones((1, odds.shape[1])), odds])
-    used = np.ones(len(prior), dtype=bool)
-    weights = prior.copy()
-    for _ in range(_STEPS):
-        p = sigmoid(base + weights @ columns)
-        gradient = columns @ (p - labels) + precision * (weights - prior)
-        curvature = (columns * (p * (1 - p))) @ columns.T + precision * np.eye(len(prior))
-        weights[used] -= np.linalg.solve(curvature[np.ix_(used, used)], gradient[used])
-        negative = (weights < 0) & (np.arange(len(prior)) > 0)
-        used &= ~negative
-        weights[negative] = 0.0
-    return weights
+    """An offset and the members' weights, which are not negative, held to a prior."""
+    design = np.column_stack([np.ones(odds.shape[1]), *odds])
+    return fit_logistic(design, labels, prior, np.full(3, precision), offset=base, least=_LEAST)
