@@ -3,7 +3,8 @@
     PointsmanError                       exit code
     |-- CallerError                      2   a request or a command line: fix what was sent
     |   |-- BadRequest                       a value that can't be used
-    |   `-- NoEligibleEndpoint               no endpoint has what the request needs
+    |   |-- NoEligibleEndpoint               no endpoint has what the request needs
+    |   `-- Infeasible                       limits that exclude one another: the tightest, what can be reached
     |-- ConfigError                      3   the configuration file: names file, line, value, remedy
     |-- DataError                        4   a table or an artifact: missing column, NaN, too few rows
     |   `-- NotFittable                      nothing is broken, but no cost curve follows from the file
@@ -68,6 +69,12 @@ class NoEligibleEndpoint(CallerError):
     """No endpoint has what the request needs; the message names the need."""
 
     default_code = "no_eligible_endpoint"
+
+
+class Infeasible(CallerError):
+    """No plan keeps all limits; the message names the tightest and the best that can be reached."""
+
+    default_code = "infeasible"
 
 
 class ConfigError(PointsmanError):
