@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -63,6 +64,26 @@ def judge(
 
         pointsman judge outcomes --out judge.json
     """
+    table, matrix, answers = _collected(outcomes, samples)
+    fitted = fit_quality(matrix, FitOptions(model=model, folds=FOLDS, seed=seed))
+    if fitted.held_out is None:
+        raise DataError(
+            f"{len(np.unique(matrix.groups))} different prompts are too few to judge by",
+            remedy=f"Collect at least {MIN_GROUPS}",
+        )
+    quality = fitted.held_out.quality.value
+    expected = np.broadcast_to(np.nanmean(table.output_tokens[0], axis=0), quality.shape)
+    source = f"{answers:,} answers to {len(table.query_ids):,} questions of {', '.join(map(str, outcomes))}"
+    made = AnswerJudge.fit(table.endpoints, table.signs, table.right, quality, expected, source=source)
+    out.write_text(made.to_json(), encoding="utf-8")
+    console = Console(highlight=False)
+    folds = grouped_folds(matrix.groups, FOLDS, seed)
+    console.print(_report(table, quality, _held_out(table, quality, expected, folds), source))
+    console.print(f"written: {out}", soft_wrap=True)
+
+
+def _collected(outcomes: Sequence[Path], samples: int) -> tuple[AnswerTable, OutcomeMatrix, int]:
+    """At most so many samples of each answer, the same questions' prompts, and how many answers these are."""
     matrix = read_outcomes(outcomes)
     read = (row for folder in outcomes for row in read_outcome_rows(folder / SAMPLES).rows)
     rows = list({(row.query_id, row.model, row.sample): row for row in read}.values())  # each answer once
@@ -82,21 +103,7 @@ def judge(
         )
     matrix = matrix.take(np.array([place[query_id] for query_id in table.query_ids]))
     table = replace(table, signs={name: _comparable(rows, matrix) for name, rows in table.signs.items()})
-    fitted = fit_quality(matrix, FitOptions(model=model, folds=FOLDS, seed=seed))
-    if fitted.held_out is None:
-        raise DataError(
-            f"{len(np.unique(matrix.groups))} different prompts are too few to judge by",
-            remedy=f"Collect at least {MIN_GROUPS}",
-        )
-    quality = fitted.held_out.quality.value
-    expected = np.broadcast_to(np.nanmean(table.output_tokens[0], axis=0), quality.shape)
-    source = f"{len(rows):,} answers to {len(table.query_ids):,} questions of {', '.join(map(str, outcomes))}"
-    made = AnswerJudge.fit(table.endpoints, table.signs, table.right, quality, expected, source=source)
-    out.write_text(made.to_json(), encoding="utf-8")
-    console = Console(highlight=False)
-    folds = grouped_folds(matrix.groups, FOLDS, seed)
-    console.print(_report(table, quality, _held_out(table, quality, expected, folds), source))
-    console.print(f"written: {out}", soft_wrap=True)
+    return table, matrix, len(rows)
 
 
 def _comparable(rows: AnswerRows, matrix: OutcomeMatrix) -> AnswerRows:
