@@ -488,6 +488,52 @@ async def test_each_sample_is_charged_its_own_joules_and_its_own_tokens(made):
     assert world.kept.learnt == [handle.outcome]
 
 
+class EscalatesSome(ThreeSamples):
+    """Every other answer of the first endpoint is asked for again of the second."""
+
+    def holds(self, request, decision) -> int:
+        return 3 if decision.endpoint == "e0" else 0
+
+    def judge(self, request, table, column, signals, eligible) -> Verdict:
+        asks = int(request.id[1:]) % 2 and eligible[1]
+        return Verdict(1 if asks else UNASSIGNED, "as it is told", np.zeros(len(ENDPOINTS)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_nothing_is_lost_and_no_slot_overrun_while_samples_are_cancelled_fail_and_escalate(made, seed):
+    rng = random.Random(seed)
+
+    async def some(_: Request) -> AsyncGenerator[Chunk | Usage, None]:
+        for _ in range(rng.randrange(4)):
+            await asyncio.sleep(0)
+        if rng.random() < 0.2:
+            raise EngineCut("cut", endpoint="e0")
+        yield Chunk(b'{"choices": [{"message": {"content": "7"}}]}')
+        yield USAGE
+
+    shares = EnergyShares({"e0": EnergyShare(CountingMeter())})
+    world = made(engine=ScriptedEngine(some), answers=EscalatesSome(), shares=shares)
+    handles = []
+    for i in range(100):
+        handles.append(world.driver.submit(make_request(f"r{i}", text="How many?", payload=b"{}")))
+        if rng.random() < 0.3:
+            rng.choice(handles).cancel()
+        for _ in range(rng.randrange(6)):
+            await asyncio.sleep(0)
+    await world.driver.close(grace_s=0.0 if seed % 2 else 5.0)
+    answers = [await told(handle) for handle in handles]
+    for handle, text in zip(handles, answers, strict=True):
+        assert bool(text) == (handle.outcome.disposition is Disposition.ANSWERED)
+        assert all(run.energy_j for run in handle.unused if run.endpoint == "e0")
+    assert world.engine.most_running == ENDPOINTS[0].max_concurrent
+    assert not world.driver.faults
+    assert len(world.scheduler.ledger) == 0
+    told_of = [run for handle in handles for run in (*handle.unused, handle.outcome)]
+    assert sorted(map(id, world.kept.outcomes)) == sorted(map(id, told_of))
+    kinds = {run.disposition for handle in handles for run in handle.unused}
+    assert kinds == {Disposition.SAMPLED, Disposition.ESCALATED, Disposition.FAILED}
+
+
 @pytest.mark.parametrize("stream", [False, True])
 @pytest.mark.parametrize("piece", [b"a", b'"logprobs" in words of its own', b""])
 async def test_a_held_answer_that_can_not_be_read_is_given_out_as_it_came(made, stream, piece):
