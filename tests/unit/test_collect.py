@@ -80,7 +80,8 @@ async def test_samples_are_asked_greedily_first_then_with_seeds(tmp_path: Path) 
     assert engine.most_running == 4
     greedy, sampled = engine.bodies[:30], engine.bodies[30:]
     assert all(body["temperature"] == 0 and "seed" not in body for body in greedy)
-    assert all(body["temperature"] == 0.7 and body["seed"] == 1 for body in sampled)
+    assert all(body["temperature"] == 0.7 for body in sampled)
+    assert len({body["seed"] for body in sampled}) == 30, "questions share the luck of a draw"
     assert all(body["logprobs"] and body["top_logprobs"] == 20 for body in engine.bodies)
 
 

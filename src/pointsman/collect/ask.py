@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -116,9 +117,15 @@ def _body(question: SetQuestion, sample: int, sampling: Sampling, max_tokens: in
         "temperature": 0 if sample == 0 else sampling.temperature,
     }
     if sample:
-        body["seed"] = sampling.seed * 1000 + sample
+        body["seed"] = _seed(sampling.seed, question.id, sample)
     if sampling.logprobs:
         body["logprobs"] = True
         if question.options:
             body["top_logprobs"] = TOP_LOGPROBS
     return body
+
+
+def _seed(seed: int, query_id: str, sample: int) -> int:
+    """One of 2^31 for each sample of each question: with equal ones all questions would be answered alike."""
+    digest = blake2b(f"{seed}\0{query_id}\0{sample}".encode(), digest_size=4).digest()
+    return int.from_bytes(digest, "big") >> 1
