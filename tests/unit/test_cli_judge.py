@@ -171,6 +171,15 @@ def test_unknown_signs_are_no_error_and_a_folder_counts_once(run, tmp_path):
     assert "60 answers to 30 questions" in out.read_text()
 
 
+def test_lengths_that_nobody_counted_are_no_error(run, tmp_path):
+    folder = collected(tmp_path / "outcomes", 30)
+    for row in range(60):
+        change(folder, "output_tokens", None, row)
+    result = run(folder, "--out", tmp_path / "judge.json")
+    assert result.exit_code == 0, result.output
+    assert AnswerJudge.read(tmp_path / "judge.json").models
+
+
 def test_answers_that_are_all_right_have_no_auroc(run, tmp_path):
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     folder = collected(tmp_path / "outcomes", 30)

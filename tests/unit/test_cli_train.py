@@ -113,10 +113,13 @@ def test_many_endpoints_get_a_line_each(run: Callable[..., Result], tmp_path: Pa
     measured = LearnedModel.read(tmp_path / "quality").about["held_out"]
     lines = [line.split() for line in result.stdout.splitlines()]
     for name in names:
-        (cells,) = [line for line in lines if line and line[0] == name]
+        cells, lengths = (line for line in lines if line and line[0] == name)
         assert cells[1:3] == ["60", f"{measured[name]['right']:.1%}"]
         assert cells[3] == f"{measured[name]['auroc']:.3f}"
         assert cells[5] == f"{measured[name]['brier']:.3f}"
+        assert lengths[1] == "60"
+        assert lengths[-2] == f"{measured[name]['length_coverage']:.1%}"
+        assert lengths[-1] == f"{measured[name]['length_width_tokens']:.0f}"
 
 
 def test_the_same_data_and_seed_give_the_same_bytes(run: Callable[..., Result], tmp_path: Path) -> None:

@@ -72,7 +72,10 @@ def judge(
             remedy=f"Collect at least {MIN_GROUPS}",
         )
     quality = fitted.held_out.quality.value
-    expected = np.broadcast_to(np.nanmean(table.output_tokens[0], axis=0), quality.shape)
+    tokens = table.output_tokens[0]
+    known = np.isfinite(tokens).sum(axis=0)
+    mean = np.where(known, np.nansum(tokens, axis=0) / np.maximum(known, 1), np.nan)
+    expected = np.broadcast_to(mean, quality.shape)
     source = f"{answers:,} answers to {len(table.query_ids):,} questions of {', '.join(map(str, outcomes))}"
     made = AnswerJudge.fit(table.endpoints, table.signs, table.right, quality, expected, source=source)
     out.write_text(made.to_json(), encoding="utf-8")

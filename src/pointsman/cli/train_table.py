@@ -28,6 +28,8 @@ def print_measures(console: Console, measures: Mapping[str, Sequence[EndpointMea
     if len(endpoints) > _FEW:
         console.print(f"Held out, by {next(iter(measures))}:")
         console.print(_of_many(list(measures), endpoints))
+        if any(made.lengths for made, *_ in endpoints):
+            console.print(_lengths_of_many([made for made, *_ in endpoints]))
         return
     for made in endpoints:
         first = made[0]
@@ -58,6 +60,21 @@ def _of_many(names: Sequence[str], endpoints: Sequence[Sequence[EndpointMeasures
             _number(floor and floor.mean),
             "-" if first.label_coverage is None else f"{first.label_coverage:.1%}",
         )
+    return table
+
+
+def _lengths_of_many(endpoints: Sequence[EndpointMeasures]) -> Table:
+    """One row an endpoint whose answers have lengths, in tokens."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("endpoint", overflow="fold")
+    for heading in ("lengths", "MAE,\ntokens", "95%", "in 90%\nrange", "its mean\nwidth"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for made in endpoints:
+        mae, held, width = made.length_mae, made.length_coverage, made.length_width
+        if mae is not None and held is not None and width is not None:
+            ends = f"{mae.low:,.0f}-{mae.high:,.0f}"
+            cells = (f"{made.lengths:,}", f"{mae.value:,.0f}", ends, f"{held:.1%}", f"{width:,.0f}")
+            table.add_row(escape(made.endpoint), *cells)
     return table
 
 
