@@ -2,6 +2,7 @@
 
     decisions   who asked (never the prompt, unless told to), what was predicted, what was chosen and why
     outcomes    how each request ended, with tokens, times, energy and price
+    labels      how good answers were, as was said later (`store/labels.py`)
 
 The caller only puts references into a bounded queue; one thread encodes and writes them in batches.
 Where the queue is full an entry is dropped and counted, so a slow disk never slows a request. A crash
@@ -15,30 +16,42 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from pointsman.clock import Clock, RealClock
 from pointsman.errors import DataError
+from pointsman.store.file import open_for_writing, prepare, reading
+from pointsman.store.labels import insert_labels
 from pointsman.store.rows import (
     INSERT_DECISION,
     INSERT_OUTCOME,
-    OUTCOME_COLUMNS,
-    SCHEMA,
-    VERSION,
+    SELECT_OUTCOMES,
     decision_of,
     decision_row,
     outcome_of,
     outcome_row,
 )
-from pointsman.types import Decision, Outcome, Request
+from pointsman.types import Decision, Kept, Label, Outcome, Request
 
 MAX_WAITING: Final = 10_000
 BATCH: Final = 500
 _log: Final = logging.getLogger(__name__)
 
-_Entry = tuple[float, Decision, Request] | tuple[float, Outcome]
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Labels that somebody waits for."""
+
+    unix_s: float
+    labels: Sequence[Label]
+    kept: Future[Kept] = field(default_factory=Future)
+
+
+_Entry = tuple[float, Decision, Request] | tuple[float, Outcome] | _Labels
 
 
 class DecisionLog:
@@ -65,7 +78,7 @@ class DecisionLog:
         self._clock = clock or RealClock()
         self._turned_away = self._not_written = 0  # by the callers and by the writer: each its own counter
         self._queue: queue.Queue[_Entry | threading.Event | None] = queue.Queue(max_waiting)
-        _prepare(path)
+        prepare(path)
         self._thread = threading.Thread(target=self._write_all, name="decision-log", daemon=True)
         self._thread.start()
 
@@ -82,6 +95,17 @@ class DecisionLog:
         """Keep an outcome. Never waits, never raises."""
         self._put((self._clock.wall(), outcome))
 
+    def label(self, labels: Sequence[Label]) -> Future[Kept]:
+        """Keep labels, all or none. Never waits, never raises.
+
+        Returns: what became of them, once they are on disk; else a DataError that says why they are not.
+        """
+        entry = _Labels(self._clock.wall(), tuple(labels))
+        entry.kept.set_running_or_notify_cancel()  # who waits may go; what was begun is ended
+        if not self._put(entry):
+            entry.kept.set_exception(_not_kept("the decision log is busy or closed"))
+        return entry.kept
+
     def flush(self, timeout_s: float = 30.0) -> bool:
         """Wait until all that was put in is on disk, or counted as dropped; False if that takes longer."""
         written = threading.Event()
@@ -97,24 +121,28 @@ class DecisionLog:
             self._queue.put(None)
             self._thread.join()
 
-    def _put(self, entry: _Entry) -> None:
-        if not self._thread.is_alive():
-            self._turned_away += 1
-            return
-        try:
-            self._queue.put_nowait(entry)
-        except queue.Full:
-            self._turned_away += 1
+    def _put(self, entry: _Entry) -> bool:
+        if self._thread.is_alive():
+            try:
+                self._queue.put_nowait(entry)
+            except queue.Full:
+                pass
+            else:
+                return True
+        self._turned_away += 1
+        return False
 
     def _write_all(self) -> None:
-        with closing(_open(self._path)) as connection:
+        with closing(open_for_writing(self._path)) as connection:
             closing_down = False
             while not closing_down:
                 batch = [self._queue.get()]
                 while len(batch) < BATCH and not self._queue.empty():
                     batch.append(self._queue.get_nowait())
                 closing_down = None in batch
-                self._write_batch(connection, [entry for entry in batch if isinstance(entry, tuple)])
+                self._write_batch(
+                    connection, [entry for entry in batch if isinstance(entry, tuple | _Labels)]
+                )
                 for entry in batch:
                     if isinstance(entry, threading.Event):
                         entry.set()
@@ -123,8 +151,7 @@ class DecisionLog:
         """All in one transaction; if that fails, what each of them does alone."""
         try:
             with connection:
-                for entry in entries:
-                    self._write(connection, entry)
+                written = [self._write(connection, entry) for entry in entries]
         except Exception as error:  # noqa: BLE001 - the writer must outlive any entry
             if len(entries) > 1 and not isinstance(error, sqlite3.OperationalError):
                 for entry in entries:
@@ -132,12 +159,29 @@ class DecisionLog:
                 return
             self._not_written += len(entries)
             _log.error("the decision log lost %d entries: %s", len(entries), error)
+            for entry in entries:
+                if isinstance(entry, _Labels):
+                    entry.kept.set_exception(_not_kept(f"the decision log can't be written: {error}"))
+            return
+        for entry, kept in zip(entries, written, strict=True):
+            if isinstance(entry, _Labels):
+                entry.kept.set_result(kept)
 
-    def _write(self, connection: sqlite3.Connection, entry: _Entry) -> None:
-        if len(entry) == 2:  # noqa: PLR2004 - an outcome
-            connection.execute(INSERT_OUTCOME, outcome_row(*entry))
-        else:
-            connection.execute(INSERT_DECISION, decision_row(*entry, store_prompt=self._store_prompts))
+    def _write(self, connection: sqlite3.Connection, entry: _Entry) -> Kept:
+        """Write one; what became of it, if it is labels."""
+        match entry:
+            case _Labels(unix_s, labels):
+                return insert_labels(connection, unix_s, labels)
+            case (unix_s, Outcome() as outcome):
+                connection.execute(INSERT_OUTCOME, outcome_row(unix_s, outcome))
+            case (unix_s, decision, request):
+                row = decision_row(unix_s, decision, request, store_prompt=self._store_prompts)
+                connection.execute(INSERT_DECISION, row)
+        return Kept()
+
+
+def _not_kept(why: str) -> DataError:
+    return DataError(f"the labels were not kept: {why}", remedy="Send them again later")
 
 
 def read_decisions(
@@ -152,10 +196,7 @@ def read_decisions(
 
     Raises: DataError if the file is not there or is no decision log of this version.
     """
-    if not path.is_file():
-        raise DataError(f"{path} does not exist", remedy="Set pointsman.log.path, and send a request")
-    with closing(_connect(path)) as connection:
-        _check_version(connection, path)
+    with reading(path) as connection:
         connection.row_factory = sqlite3.Row
         rows = connection.execute(
             "SELECT * FROM (SELECT * FROM decisions WHERE ?1 IS NULL OR request_id = ?1 ORDER BY id DESC LIMIT ?2) ORDER BY id",
@@ -166,64 +207,10 @@ def read_decisions(
 
 
 def read_outcomes(path: Path) -> Iterator[Outcome]:
-    """Give outcomes, oldest first. Raises DataError as `read_decisions`."""
-    if not path.is_file():
-        raise DataError(f"{path} does not exist", remedy="Set pointsman.log.path, and send a request")
-    with closing(_connect(path)) as connection:
-        _check_version(connection, path)
-        for row in connection.execute(f"SELECT {', '.join(OUTCOME_COLUMNS)} FROM outcomes ORDER BY id"):  # noqa: S608
+    """Give outcomes, oldest first; an answer's `quality` is what its labels come to.
+
+    Raises: DataError as `read_decisions`.
+    """
+    with reading(path) as connection:
+        for row in connection.execute(SELECT_OUTCOMES):
             yield outcome_of(row)
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    """Open a file and read from it; changes nothing, whatever kind of file it is."""
-    return _tried(path, "PRAGMA user_version")
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """Open for writing in batches."""
-    return _tried(path, "PRAGMA user_version", "PRAGMA journal_mode = WAL", "PRAGMA synchronous = NORMAL")
-
-
-def _tried(path: Path, *pragmas: str) -> sqlite3.Connection:
-    """A connection on which these pragmas have run; one that can't run them is closed."""
-    connection: sqlite3.Connection | None = None
-    try:
-        connection = sqlite3.connect(path, timeout=10)
-        for pragma in pragmas:
-            connection.execute(pragma).fetchone()
-    except sqlite3.Error as error:
-        if connection is not None:
-            connection.close()
-        raise _unusable(path, error) from error
-    return connection
-
-
-def _prepare(path: Path) -> None:
-    """Make the tables where there are none, and see that they can be written to."""
-    with closing(_connect(path)) as connection:
-        tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if tables:
-            _check_version(connection, path)
-        try:
-            if not tables:
-                connection.executescript(SCHEMA)
-            with closing(_open(path)) as writer:
-                writer.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as error:
-            raise _unusable(path, error) from error
-
-
-def _unusable(path: Path, error: sqlite3.Error) -> DataError:
-    return DataError(
-        f"the decision log {path} can't be opened: {error}", remedy="Give the path of a writable SQLite file"
-    )
-
-
-def _check_version(connection: sqlite3.Connection, path: Path) -> None:
-    found = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if found != VERSION:
-        raise DataError(
-            f"{path} is no decision log of version {VERSION} (its version is {found})",
-            remedy="Give another path, or move the file away: logs of another version are not read",
-        )

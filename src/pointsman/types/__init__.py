@@ -20,6 +20,7 @@ from pointsman.types.decision import (
 )
 from pointsman.types.endpoint import Capabilities, Endpoint, EndpointLoad, EndpointView
 from pointsman.types.estimate import Bools, CostTable, Estimate, Floats
+from pointsman.types.label import Kept, Label, without_superseded
 from pointsman.types.request import (
     AUTO,
     BATCH,
@@ -58,6 +59,8 @@ __all__ = [
     "EndpointView",
     "Estimate",
     "Floats",
+    "Kept",
+    "Label",
     "Modality",
     "Needs",
     "Outcome",
@@ -71,4 +74,5 @@ __all__ = [
     "ValueTerms",
     "Weights",
     "with_all_runs",
+    "without_superseded",
 ]
