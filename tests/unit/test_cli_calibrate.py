@@ -75,6 +75,14 @@ def test_a_share_of_runs_gives_a_model_name(tmp_path: Path) -> None:
     assert f"{quality['value']:.1%}" in page
 
 
+def test_equal_predictions_run_all_or_none_and_it_says_so(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.csv", [{"id": f"q{n}", "p": 0.5, "y": n % 2} for n in range(20)])
+    for share, said in (("0.4", True), ("1", False)):
+        result = invoke("--predictions", path, "--run-share", share)
+        assert result.exit_code == 0, result.output
+        assert ("note: no threshold runs any query within the budget" in result.output) is said
+
+
 def test_parquet_and_csv_say_the_same(tmp_path: Path) -> None:
     one = calibrated("--predictions", written(tmp_path / "a.csv", rows()), "--max-energy-j", "2.5")
     other = calibrated("--predictions", written(tmp_path / "a.parquet", rows()), "--max-energy-j", "2.5")

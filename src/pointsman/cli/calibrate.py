@@ -156,6 +156,10 @@ def _print(given: Given, found: Curve, point: OperatingPoint, cost: str | None) 
     if cost is not None and point.cost is not None:
         _row(table, f"{_UNITS[cost]} a query", point.cost, "{:.4g}")
     console.print(table)
+    if point.run_share.value == 0:
+        console.print(
+            "[yellow]note: no threshold runs any query within the budget[/]: raise it, or tell more apart"
+        )
     if point.policy == "threshold":
         console.print(
             f"The same share drawn by chance: {point.by_chance:.1%} of all queries answered rightly; "
