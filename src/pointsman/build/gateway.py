@@ -45,5 +45,6 @@ def build_gateway(config: Config, running: Sequence[FleetEndpoint], clock: Clock
         max_body_bytes=config.server.max_body_bytes,
         energy_modelled=modelled,
         skip_reply=config.admission.reply if config.admission.on_skip == "reply" else None,
+        feedback=system.feedback,
         close=system.close,
     )

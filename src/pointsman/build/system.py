@@ -16,6 +16,7 @@ from pointsman.errors import ConfigError
 from pointsman.hooks import Hooks
 from pointsman.learn.drift import DriftLearner
 from pointsman.live import LiveDriver
+from pointsman.live.feedback import Feedback
 from pointsman.live.metering import EnergyShares
 from pointsman.meters.base import Meter
 from pointsman.meters.share import EnergyShare
@@ -39,6 +40,7 @@ class System:
     driver: LiveDriver
     meters: tuple[Meter, ...]
     log: DecisionLog | None
+    feedback: Feedback | None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -90,4 +92,5 @@ def build_system(
         log=log,
         shares=EnergyShares({name: by_meter[id(meter)] for name, meter in meters.items()}),
     )
-    return System(endpoints, inner, driver, tuple(set(meters.values())), log)
+    feedback = Feedback(log) if log else None
+    return System(endpoints, inner, driver, tuple(set(meters.values())), log, feedback)

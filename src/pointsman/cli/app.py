@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated, Any, Final
 
 import typer
@@ -48,6 +49,14 @@ COMMANDS: Final = {
         "pointsman.cli.collect",
         "Ask real endpoints questions with known answers, and keep how well each did: data to learn from.",
     ),
+    "import": (
+        "pointsman.cli.import_formats",
+        "Read the field's public formats into outcomes to train on, or into a trace of arrivals.",
+    ),
+    "export": (
+        "pointsman.cli.export_formats",
+        "Write outcomes in a format that other routers read: routellm, routerbench or llmrouter.",
+    ),
     "compete": (
         "pointsman.cli.compete",
         "Decide for each question of a CSV file whether a model should answer it, and score decisions.",
@@ -55,6 +64,10 @@ COMMANDS: Final = {
     "calibrate": (
         "pointsman.cli.calibrate",
         "Find the threshold that a budget allows, and the quality to expect with a 95% interval.",
+    ),
+    "feedback": (
+        "pointsman.cli.feedback",
+        "Say how good past answers were: labels join the decision log by request id.",
     ),
     "fleet": (
         "pointsman.cli.fleet",
@@ -84,7 +97,8 @@ def load_command(name: str) -> Any:
     if hasattr(module, "app"):
         return get_group(module.app)
     alone = typer.Typer(rich_markup_mode="markdown")
-    alone.command(name)(getattr(module, name.replace("-", "_")))
+    function = name.replace("-", "_")
+    alone.command(name)(getattr(module, function + "_" if iskeyword(function) else function))
     return get_group(alone).commands[name]
 
 

@@ -20,6 +20,7 @@ from pointsman.errors import PointsmanError, origin
 from pointsman.gateway.exchange import JSON, Exchange, Receive, Scope, Send
 from pointsman.gateway.exposition import CONTENT_TYPE
 from pointsman.gateway.headers import DecisionHeaders, Header
+from pointsman.gateway.labels import FEEDBACK, take_labels
 from pointsman.gateway.metrics import GatewayMetrics
 from pointsman.gateway.parse import Edge, parse_request
 from pointsman.gateway.refusals import (
@@ -31,6 +32,7 @@ from pointsman.gateway.refusals import (
 )
 from pointsman.gateway.skipped import SkipError, can_reply, reply
 from pointsman.live import Handle, LiveDriver
+from pointsman.live.feedback import Feedback
 from pointsman.types import AUTO, Api, Decision, Disposition, Endpoint
 
 MAX_BODY_BYTES: Final = 10 * 2**20
@@ -55,6 +57,7 @@ class Gateway:
         max_body_bytes: larger bodies are refused with 413.
         energy_modelled: see `DecisionHeaders`.
         skip_reply: the text that a skipped request gets for an answer; None: it gets an error.
+        feedback: takes in labels; None: there is no log that they could join.
         close: called when the server shuts down; the driver's if None.
     """
 
@@ -69,6 +72,7 @@ class Gateway:
         max_body_bytes: int = MAX_BODY_BYTES,
         energy_modelled: Mapping[str, bool] | None = None,
         skip_reply: str | None = None,
+        feedback: Feedback | None = None,
         close: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._driver = driver
@@ -80,6 +84,7 @@ class Gateway:
         self._headers = DecisionHeaders({e.name: e for e in endpoints}, energy_modelled or {})
         self._skip_error = SkipError(endpoints, energy_modelled or {})
         self._skip_reply = skip_reply
+        self._feedback = feedback
         self._close = close or driver.close
         created = int(clock.wall())
         self._models = {
@@ -122,10 +127,10 @@ class Gateway:
     async def _serve(self, exchange: Exchange) -> None:
         path, method = exchange.path, exchange.method
         api = _APIS.get(path)
-        if api is not None:
+        if api is not None or path == FEEDBACK:
             if method != "POST":
                 raise WrongMethod(f"{path} takes POST, not {method}")
-            await self._complete(api, exchange)
+            await (self._complete(api, exchange) if api else self._label(exchange))
             return
         page = self._pages.get(path)
         if page is None and not path.startswith("/v1/models/"):
@@ -192,6 +197,9 @@ class Gateway:
         else:
             await exchange.answer(200, body, [JSON, *headers])
 
+    async def _label(self, exchange: Exchange) -> None:
+        await take_labels(exchange, self._feedback, self._max_body_bytes)
+
     # Pages
 
     async def _list_models(self, exchange: Exchange) -> None:
@@ -225,7 +233,7 @@ class Gateway:
         await exchange.answer_json({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
     async def _exposition(self, exchange: Exchange) -> None:
-        text = self._metrics.exposition(self._driver.view(), self._driver.faults)
+        text = self._metrics.exposition(self._driver.view(), self._driver.faults, self._feedback)
         await exchange.answer(200, text, [(b"content-type", CONTENT_TYPE)])
 
     def _ready(self) -> bool:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import msgspec
 
 from pointsman.errors import BadRequest
 from pointsman.types import Api
+
+T = TypeVar("T")
 
 
 class Part(msgspec.Struct):
@@ -77,10 +82,15 @@ _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 def read_body(data: bytes, api: Api) -> ChatBody | CompletionBody:
     """The body of a request. Raises: BadRequest naming the field, or the byte, at fault."""
+    return decoded(data, _decode_chat) if api is Api.CHAT else decoded(data, _decode_completion)
+
+
+def decoded(data: bytes, decode: Callable[[bytes], T]) -> T:
+    """What `decode` makes of JSON. Raises: BadRequest naming the field, or the byte, at fault."""
     try:
         if not data.isascii():
             data.decode()  # what is passed on unread must be UTF-8 too
-        return _decode_chat(data) if api is Api.CHAT else _decode_completion(data)
+        return decode(data)
     except UnicodeDecodeError as error:
         raise BadRequest(
             f"the body is not UTF-8: byte 0x{error.object[error.start]:02x} at {error.start}",

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from pointsman.gateway.exposition import Counter, Histogram, gauge
+from pointsman.gateway.feedback_metrics import feedback_lines
 from pointsman.hooks import Hooks
+from pointsman.live.feedback import Feedback
 from pointsman.types import Admission, Api, Decision, Disposition, Endpoint, EndpointView, Outcome, Request
 
 _OPERATION: Final = {Api.CHAT: "chat", Api.COMPLETIONS: "text_completion"}
@@ -166,7 +168,9 @@ class GatewayMetrics(Hooks):
         """Time spent in Pointsman before a request was sent."""
         self._decision_s.observe(seconds)
 
-    def exposition(self, view: Sequence[EndpointView], faults: Counts[str]) -> bytes:
+    def exposition(
+        self, view: Sequence[EndpointView], faults: Counts[str], feedback: Feedback | None = None
+    ) -> bytes:
         """Everything in Prometheus' text format."""
         lines = [line for metric in self._all for line in metric.lines()]
         lines += gauge(
@@ -182,4 +186,6 @@ class GatewayMetrics(Hooks):
         caught = Counter("pointsman_faults_total", "Exceptions caught, by the part that raised.", ("part",))
         for part, count in faults.items():
             caught.add(part, by=count)
-        return "\n".join([*lines, *caught.lines(), ""]).encode()
+        lines += caught.lines()
+        lines += feedback_lines(feedback) if feedback else ()
+        return "\n".join([*lines, ""]).encode()

@@ -1,0 +1,20 @@
+"""What is counted of labels, for `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pointsman.gateway.exposition import Counter
+from pointsman.live.feedback import Feedback
+
+
+def feedback_lines(feedback: Feedback) -> Iterator[str]:
+    """The blocks of the exposition, read at the moment of the scrape."""
+    labels = Counter("pointsman_labels_total", "Labels of answers, by what became of them.", ("state",))
+    labels.add("new", by=feedback.kept.new)
+    labels.add("repeated", by=feedback.kept.repeated)
+    labels.add("lost", by=feedback.lost)
+    yield from labels.lines()
+    unknown = Counter("pointsman_unknown_labels_total", "Labels kept before their request was in the log.")
+    unknown.add(by=feedback.kept.unknown)
+    yield from unknown.lines()

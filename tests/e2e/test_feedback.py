@@ -1,0 +1,195 @@
+"""Labels over real sockets: the gateway's route, the command that feeds it, the log, the counters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import uvicorn
+from typer.testing import CliRunner, Result
+
+from pointsman.build import build_gateway, read_config
+from pointsman.cli import app
+from pointsman.clock import RealClock
+from pointsman.gateway import Gateway
+from pointsman.gateway.server import base_url, bind
+from pointsman.store.decision_log import read_outcomes
+from pointsman.testing.upstream import Upstream
+
+CONFIG = """
+model_list:
+  - model_name: small
+    litellm_params: {{model: hosted_vllm/small, api_base: "{small}"}}
+pointsman:
+  {ours}
+"""
+LOG = "log: {path: log.db}"
+
+
+class World:
+    """A gateway over a configuration file, before one server."""
+
+    def __init__(self, gateway: Gateway, url: str, http: aiohttp.ClientSession, log: Path) -> None:
+        self.gateway, self.url, self.http, self.log = gateway, url.removesuffix("/v1"), http, log
+
+    async def ask(self, text: str = "one two") -> str:
+        """The id of a request that was answered."""
+        body = {"model": "small", "messages": [{"role": "user", "content": text}]}
+        async with self.http.post(f"{self.url}/v1/chat/completions", json=body) as answer:
+            assert answer.status == 200, await answer.text()
+            return answer.headers["x-request-id"]
+
+    async def label(self, body: Any, method: str = "POST") -> tuple[int, Any]:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        async with self.http.request(method, f"{self.url}/pointsman/feedback", data=data) as answer:
+            return answer.status, await answer.json()
+
+    async def metric(self, name: str) -> float:
+        async with self.http.get(f"{self.url}/metrics") as answer:
+            text = await answer.text()
+        return float(next(line for line in text.splitlines() if line.startswith(name)).rpartition(" ")[2])
+
+    async def feedback(self, *words: object) -> Result:
+        """Run the command beside the gateway."""
+        return await asyncio.to_thread(CliRunner().invoke, app, ["feedback", *map(str, words)])
+
+    def scores(self) -> dict[str, float | None]:
+        return {outcome.request_id: outcome.quality for outcome in read_outcomes(self.log)}
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def made(ours: str = LOG) -> World:
+            small = await stack.enter_async_context(Upstream())
+            file = tmp_path / "config.yaml"
+            file.write_text(CONFIG.format(small=small.base_url, ours=ours))
+            gateway = build_gateway(read_config(file), (), RealClock())
+            bound = bind("127.0.0.1", 0)
+            server = uvicorn.Server(
+                uvicorn.Config(gateway, log_config=None, access_log=False, ws="none", lifespan="on")
+            )
+            task = asyncio.ensure_future(server.serve(sockets=[bound]))
+            while not server.started:
+                await asyncio.sleep(0.001)
+
+            async def stop() -> None:
+                server.should_exit = True
+                await task
+                bound.close()
+
+            stack.push_async_callback(stop)
+            http = await stack.enter_async_context(aiohttp.ClientSession())
+            return World(gateway, base_url(bound), http, tmp_path / "log.db")
+
+        yield made
+
+
+async def test_one_label_and_a_list_join_the_log(start) -> None:
+    world = await start()
+    ids = [await world.ask() for _ in range(3)]
+    assert await world.label({"request_id": ids[0], "score": 1, "source": "form"}) == (
+        200,
+        {"new": 1, "repeated": 0, "unknown": 0},
+    )
+    many = [{"request_id": name, "score": 0.5, "source": "form"} for name in (*ids, "unheard-of")]
+    assert await world.label(many) == (200, {"new": 4, "repeated": 0, "unknown": 1})
+    assert await world.label(many) == (200, {"new": 0, "repeated": 4, "unknown": 1})
+    assert world.scores() == dict.fromkeys(ids, 0.5)
+    assert await world.metric('pointsman_labels_total{state="new"}') == 5
+    assert await world.metric('pointsman_labels_total{state="repeated"}') == 4
+    assert await world.metric('pointsman_labels_total{state="lost"}') == 0
+    assert await world.metric("pointsman_unknown_labels_total") == 2
+
+
+GOOD = {"request_id": "r", "score": 1, "source": "a"}
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code", "param", "why"),
+    [
+        (b"{", 400, "invalid_json", None, "not JSON"),
+        (b"[]", 400, "invalid_value", None, "the list is empty"),
+        (b'{"request_id": "\xff"}', 400, "invalid_encoding", None, "byte 0xff"),
+        ({**GOOD, "score": "1"}, 400, "invalid_type", None, "Expected `float`"),
+        ({**GOOD, "score": 1.5}, 400, "invalid_value", "score", "score is 1.5, not in [0, 1]. Divide"),
+        ({**GOOD, "source": ""}, 400, "invalid_value", "source", "source is ''"),
+        ({"request_id": "r", "score": 1}, 400, "invalid_value", "source", "source is missing"),
+        ({**GOOD, "sorce": "b"}, 400, "invalid_type", None, "sorce"),
+        ({**GOOD, "at": 1.7e12}, 400, "invalid_value", "at", "seconds since 1970"),
+        ([GOOD, {**GOOD, "score": -1}], 400, "invalid_value", "[1].score", "[1]: score is -1"),
+        ([GOOD] * 1_001, 413, "too_many_labels", None, "holds 1,001 labels, over the limit of 1,000"),
+        (b" " * 2000 + b"{}", 413, "body_too_large", None, "over the limit of 1500 bytes"),
+    ],
+    ids=lambda value: None if isinstance(value, int) else str(value)[:20],
+)  # fmt: skip
+async def test_what_is_no_label_is_refused_and_nothing_is_kept(start, body, status, code, param, why) -> None:
+    limit = 1_500 if code == "body_too_large" else 10**6
+    world = await start(f"{LOG}\n  server: {{max_body_bytes: {limit}}}")
+    found, said = await world.label(body)
+    assert (found, said["error"]["code"]) == (status, code), said
+    assert why in said["error"]["message"]
+    if param:
+        assert said["error"]["param"] == param
+    assert await world.metric('pointsman_labels_total{state="new"}') == 0
+    assert (await world.label(GOOD))[0] == 200, "the next one is unharmed"
+
+
+async def test_without_a_log_there_is_nothing_to_join(start) -> None:
+    world = await start("log: {}")
+    status, said = await world.label(GOOD)
+    assert (status, said["error"]["code"]) == (404, "no_decision_log")
+    assert "pointsman.log.path" in said["error"]["message"]
+
+
+async def test_the_route_takes_post_only(start) -> None:
+    world = await start()
+    status, said = await world.label(b"", "GET")
+    assert (status, said["error"]["code"]) == (405, "method_not_allowed")
+
+
+async def test_a_log_that_cant_be_written_is_told_to_who_sends_labels(start) -> None:
+    import sqlite3
+
+    world = await start()
+    with sqlite3.connect(world.log) as other:
+        other.execute("ALTER TABLE labels RENAME TO away")
+    other.close()
+    status, said = await world.label(GOOD)
+    assert (status, said["error"]["code"]) == (503, "labels_not_kept")
+    assert "Send them again later" in said["error"]["message"]
+    assert await world.metric('pointsman_labels_total{state="lost"}') == 1
+    assert await world.ask()
+
+
+async def test_the_command_feeds_a_running_gateway(start, tmp_path: Path) -> None:
+    world = await start()
+    ids = [await world.ask() for _ in range(2)]
+    file = tmp_path / "labels.csv"
+    rows = [f"{name},1,review" for name in ids] + [f"other{n},0,review" for n in range(1_500)]
+    file.write_text("\n".join(["request_id,score,source", *rows]))
+    first = await world.feedback(file, "--url", f"{world.url}/v1")
+    assert first.exit_code == 0, first.output
+    assert (
+        "1,502 labels: 1,502 new, 0 known before, 1,500 of requests that the log does not know"
+        in first.stdout
+    )
+    again = await world.feedback(file, "--url", world.url)
+    assert "1,502 labels: 0 new, 1,502 known before" in again.stdout
+    assert world.scores() == dict.fromkeys(ids, 1)
+
+
+async def test_the_command_says_what_the_gateway_said(start, tmp_path: Path) -> None:
+    world = await start("log: {}")
+    file = tmp_path / "labels.jsonl"
+    file.write_text(json.dumps(GOOD))
+    result = await world.feedback(file, "--url", world.url)
+    assert result.exit_code == 6
+    assert "answered 404: labels join the decision log" in " ".join(result.stderr.split())
