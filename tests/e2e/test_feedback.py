@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sqlite3
+import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from pointsman.clock import RealClock
 from pointsman.gateway import Gateway
 from pointsman.gateway.server import base_url, bind
 from pointsman.store.decision_log import read_outcomes
+from pointsman.store.labels import read_labels
 from pointsman.testing.upstream import Upstream
 
 CONFIG = """
@@ -44,6 +47,18 @@ class World:
         async with self.http.post(f"{self.url}/v1/chat/completions", json=body) as answer:
             assert answer.status == 200, await answer.text()
             return answer.headers["x-request-id"]
+
+    async def stream(self, text: str) -> str:
+        """The same, streamed."""
+        body = {"model": "small", "stream": True, "messages": [{"role": "user", "content": text}]}
+        async with self.http.post(f"{self.url}/v1/chat/completions", json=body) as answer:
+            await answer.read()
+            return answer.headers["x-request-id"]
+
+    async def until(self, name: str, value: float) -> None:
+        """Wait until a counter is there."""
+        while await self.metric(name) < value:
+            await asyncio.sleep(0.001)
 
     async def label(self, body: Any, method: str = "POST") -> tuple[int, Any]:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -156,8 +171,6 @@ async def test_the_route_takes_post_only(start) -> None:
 
 
 async def test_a_log_that_cant_be_written_is_told_to_who_sends_labels(start) -> None:
-    import sqlite3
-
     world = await start()
     with sqlite3.connect(world.log) as other:
         other.execute("ALTER TABLE labels RENAME TO away")
@@ -193,3 +206,46 @@ async def test_the_command_says_what_the_gateway_said(start, tmp_path: Path) -> 
     result = await world.feedback(file, "--url", world.url)
     assert result.exit_code == 6
     assert "answered 404: labels join the decision log" in " ".join(result.stderr.split())
+
+
+PLUGIN = """
+def good(prompt, answer):
+    if "raise" in prompt: raise ValueError(prompt)
+    if "many" in prompt: return 7
+    return None if "pass" in prompt else float(answer.split() == prompt.split()[::-1])
+"""
+GRADED = f"{LOG}\n  feedback: {{graders: [{{name: turned, share: 1}}]}}"
+
+
+@pytest.fixture
+def plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "turned_plugin.py").write_text(PLUGIN)
+    info = tmp_path / "turned_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: turned-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pointsman.grade]\nturned = turned_plugin:good\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "turned_plugin", raising=False)
+
+
+@pytest.mark.usefixtures("plugin")
+async def test_a_grader_labels_answers_after_they_were_given_whole_or_streamed(start) -> None:
+    world = await start(GRADED)
+    ids = [await world.ask("one two"), await world.stream("three four five"), await world.ask("pass")]
+    bad = [await world.ask("raise"), await world.ask("many")]
+    counted = 'pointsman_graded_answers_total{grader="turned",result='
+    await world.until(f'{counted}"failed"', 2)
+    assert await world.metric(f'{counted}"scored"') == 2
+    assert await world.metric(f'{counted}"no_score"') == 1
+    await world.until('pointsman_labels_total{state="new"', 2)
+    assert world.scores() == {ids[0]: 1, ids[1]: 1, ids[2]: None, bad[0]: None, bad[1]: None}
+    assert [label.source for label in read_labels(world.log)] == ["turned"] * 2
+
+
+@pytest.mark.usefixtures("plugin")
+async def test_a_grader_and_a_caller_are_two_sources(start) -> None:
+    world = await start(GRADED)
+    name = await world.ask("one two")
+    await world.until('pointsman_labels_total{state="new"', 1)
+    await world.label({"request_id": name, "score": 0, "source": "form"})
+    assert world.scores() == {name: 0.5}

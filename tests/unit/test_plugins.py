@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from pointsman.build import decider_of, endpoints_of, engines_of, meters_of, predictor_of, read_config
+from pointsman.build import (
+    decider_of,
+    endpoints_of,
+    engines_of,
+    graders_of,
+    meters_of,
+    predictor_of,
+    read_config,
+)
 from pointsman.build.policies import admit_policy_of, assign_policy_of, order_policy_of
 from pointsman.clock import VirtualClock
 from pointsman.engines.fleet_model import FleetEndpoint
@@ -29,6 +37,7 @@ def admit(made): return AlwaysAdmit()
 def assign(made, endpoints): return SingleAssign(endpoints[-1].name)
 def order(made): return FirstComeFirstServed()
 def predict(config, endpoints): return ProfilePredictor(endpoints)
+def grade(prompt, answer): return float("good" in answer)
 def engine(made): return ("my engine for", made.endpoint.name)
 """
 ENTRY_POINTS = """
@@ -43,6 +52,9 @@ mine = my_plugin:order
 mine = my_plugin:predict
 [pointsman.meter]
 mine = my_plugin:Counter
+[pointsman.grade]
+mine = my_plugin:grade
+broken = my_plugin:missing
 [pointsman.engine]
 mine = my_plugin:engine
 """
@@ -53,7 +65,9 @@ model_list:
   - model_name: b
     litellm_params: {model: openai/b, api_base: "http://127.0.0.1:9/v1", api_key: none}
     model_info: {engine: mine}
-pointsman: {policy: mine, admission: mine, order: mine, predictor: mine, energy: {meter: mine}}
+pointsman:
+  {policy: mine, admission: mine, order: mine, predictor: mine, energy: {meter: mine},
+   log: {path: log.db}, feedback: {graders: [{name: mine, share: .5}]}}
 """
 
 
@@ -85,6 +99,8 @@ def test_every_kind_of_part_can_come_from_a_package(config_file: Path) -> None:
     assert meter.pids == [41]  # type: ignore[attr-defined]
     assert engines_of(made, ())["b"] == ("my engine for", "b")
     assert decider_of(made)
+    (grader,) = graders_of(made)
+    assert (grader.name, grader.share, grader.judge("?", "good")) == ("mine", 0.5, 1.0)
 
 
 def test_names_that_no_package_has_are_refused_with_those_there_are(config_file: Path) -> None:
@@ -97,6 +113,9 @@ def test_names_that_no_package_has_are_refused_with_those_there_are(config_file:
     assert "the order 'thine' is not known" in text
     assert "fcfs, mine" in text
     assert "the meter 'thine' is not known" in text
+    config_file.write_text(CONFIG.replace("graders: [{name: mine", "graders: [{name: mine}, {name: thine"))
+    with pytest.raises(ConfigError, match=r"the grader 'thine' is not known\..*Known: broken, mine"):
+        read_config(config_file)
 
 
 def test_an_engine_that_no_package_has_is_refused(config_file: Path) -> None:
@@ -110,3 +129,23 @@ def test_a_plugin_that_does_not_load_says_so(config_file: Path) -> None:
     made = read_config(config_file)
     with pytest.raises(ConfigError, match="can't be loaded"):
         assign_policy_of(made, endpoints_of(made))
+    config_file.write_text(CONFIG.replace("graders: [{name: mine", "graders: [{name: broken"))
+    with pytest.raises(ConfigError, match=r"'broken'.*can't be loaded"):
+        graders_of(read_config(config_file))
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "why"),
+    [
+        ("log: {path: log.db}", "log: {}", "graders without a decision log"),
+        ("graders: [{name: mine", "graders: [{name: mine}, {name: mine", "the grader 'mine' stands twice"),
+        ("share: .5", "share: 1.5", "at most 1"),
+        ("{name: mine, share: .5}", "{share: .5}", "the key 'name' is missing"),
+    ],
+)
+def test_graders_that_cant_be_are_problems_of_the_file(
+    config_file: Path, was: str, now: str, why: str
+) -> None:
+    config_file.write_text(CONFIG.replace(was, now))
+    with pytest.raises(ConfigError, match=why):
+        read_config(config_file)

@@ -4,6 +4,7 @@ Plugins come in through entry points: `pointsman.admit`, `pointsman.assign` and 
 name factories that take the configuration's section for their stage and give a policy.
 """
 
+from pointsman.build.feedback import graders_of
 from pointsman.build.gateway import build_gateway, edge_of
 from pointsman.build.outside import engines_of, fleet_of, meters_of
 from pointsman.build.policies import decider_of
@@ -20,6 +21,7 @@ __all__ = [
     "endpoints_of",
     "engines_of",
     "fleet_of",
+    "graders_of",
     "meters_of",
     "predictor_of",
     "read_config",

@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from pointsman.errors import ConfigError
 
-STAGES: Final = ("admit", "assign", "order", "predict", "meter", "engine")
+STAGES: Final = ("admit", "assign", "order", "predict", "meter", "engine", "grade")
 
 
 def plugin_names() -> dict[str, tuple[str, ...]]:

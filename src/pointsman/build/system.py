@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pointsman.build.feedback import feedback_of
 from pointsman.build.outside import engines_of, meters_of
 from pointsman.build.policies import admit_policy_of, answer_policy_of, assign_policy_of, order_policy_of
 from pointsman.build.predictions import predictor_of
@@ -48,8 +50,10 @@ class System:
         return tuple(endpoint.name for endpoint in self.endpoints)
 
     async def close(self) -> None:
-        """End requests, close engines, meters and the log."""
+        """End requests and grading, close engines, meters and the log."""
         await self.driver.close()
+        if self.feedback is not None:
+            await asyncio.to_thread(self.feedback.close)  # graders may take seconds
         for meter in self.meters:
             meter.close()
         if self.log is not None:
@@ -83,6 +87,7 @@ def build_system(
     meters = meters_of(config, running)
     by_meter = {id(meter): EnergyShare[str](meter) for meter in meters.values()}
     log = DecisionLog(config.log.path, store_prompts=config.log.store_prompts) if config.log.path else None
+    feedback = feedback_of(config, log)
     driver = LiveDriver(
         scheduler,
         predictor,
@@ -91,6 +96,6 @@ def build_system(
         clock,
         log=log,
         shares=EnergyShares({name: by_meter[id(meter)] for name, meter in meters.items()}),
+        feedback=feedback,
     )
-    feedback = Feedback(log) if log else None
     return System(endpoints, inner, driver, tuple(set(meters.values())), log, feedback)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from pointsman.build import decider_of, predictor_of, read_config
+from pointsman.build import decider_of, graders_of, predictor_of, read_config
 from pointsman.cli.group import ErrorGroup
 from pointsman.clock import RealClock
 from pointsman.config import Config, ConfigProblems, EndpointConfig, render_config
@@ -29,6 +29,7 @@ def check(file: File) -> None:
     """
     config = _loaded(file)
     decider_of(config)
+    graders_of(config)
     if config.fit is None or config.fit.exists():
         predictor_of(config, RealClock())
     for warning in config.warnings:

@@ -11,6 +11,7 @@
 from pointsman.config.admission import AdmissionConfig, DeferConfig
 from pointsman.config.costs import CostsConfig
 from pointsman.config.energy import METERS, EnergyConfig, MeterConfig
+from pointsman.config.feedback import FeedbackConfig, GraderConfig
 from pointsman.config.load import load_config
 from pointsman.config.policy import PolicyConfig
 from pointsman.config.predictor import PredictorConfig
@@ -40,8 +41,10 @@ __all__ = [
     "DeferConfig",
     "EndpointConfig",
     "EnergyConfig",
+    "FeedbackConfig",
     "FleetConfig",
     "FleetModelConfig",
+    "GraderConfig",
     "LogConfig",
     "MeterConfig",
     "OrderConfig",

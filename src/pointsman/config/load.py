@@ -12,7 +12,7 @@ from pointsman.config.environment import attempt_resolved
 from pointsman.config.models import read_models
 from pointsman.config.parse import attempt, section, unknown_key
 from pointsman.config.problem import ConfigProblems, Problem, closest, listed
-from pointsman.config.schema import NAMED_PARTS, Config, Settings, check_settings
+from pointsman.config.schema import NAMED_PARTS, Config, NamedPart, Settings, check_settings
 from pointsman.config.tree import Node, join, read_tree
 
 _OURS: Final = ("model_list", "pointsman")
@@ -28,7 +28,7 @@ def load_config(
     Args:
         path: a YAML file with LiteLLM's `model_list`, our section `pointsman`, or both.
         env: the environment, for `os.environ/NAME`; the file's `environment_variables` fill its gaps.
-        plugins: names that plugins add, by stage: `admit`, `assign`, `order`, `predict`, `meter`, `engine`.
+        plugins: names that plugins add, by stage: `admit`, `assign`, `order`, `predict`, `meter`, `engine`, `grade`.
 
     Raises: ConfigProblems (a ConfigError) with every problem found, each with file, line, value and remedy.
     """
@@ -75,15 +75,20 @@ def _unknown_names(ours: Node, plugins: Mapping[str, Collection[str]]) -> Iterat
         node: Node | None = ours
         for key in named.path:
             node = (node.entries or {}).get(key) if node is not None else None
-        if node is not None and node.entries is not None:
-            node = node.entries.get(named.key)
         known = (*named.built_in, *plugins.get(named.stage, ()))
-        if node is not None and node.text is not None and not node.is_null and node.text not in known:
-            guess = closest(node.text, known, cutoff=0.6)
-            hint = f"Did you mean {guess!r}? " if guess else ""
-            yield node.problem(
-                f"the {named.path[-1]} {node.shown()} is not known", f"{hint}Known: {listed(known)}"
-            )
+        for part in (node.items or (node,)) if node is not None else ():
+            yield from _unknown_name(named, part, known)
+
+
+def _unknown_name(named: NamedPart, node: Node, known: Collection[str]) -> Iterator[Problem]:
+    word = node if node.entries is None else node.entries.get(named.key)
+    if word is not None and word.text is not None and not word.is_null and word.text not in known:
+        guess = closest(word.text, known, cutoff=0.6)
+        hint = f"Did you mean {guess!r}? " if guess else ""
+        what = named.path[-1].removesuffix("s")
+        yield word.problem(
+            f"the {what} {word.shown()} is not known", f"{hint}Known: {listed(known) or 'none'}"
+        )
 
 
 def _file_env(parts: Mapping[str, Node]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import Final
 from pointsman.config.admission import AdmissionConfig, check_admission
 from pointsman.config.costs import CostsConfig
 from pointsman.config.energy import METERS, EnergyConfig, read_energy
+from pointsman.config.feedback import FeedbackConfig, read_feedback
 from pointsman.config.parse import (
     flag,
     integer,
@@ -45,7 +46,7 @@ class NamedPart:
     """A setting that names a part: one of ours, or a plugin's under the entry-point group `pointsman.STAGE`.
 
     Attributes:
-        path: where it stands in the section `pointsman:`.
+        path: where it stands in the section `pointsman:`; a list may stand there.
         key: of the name, where the setting is a map.
     """
 
@@ -63,6 +64,7 @@ NAMED_PARTS: Final = (
     NamedPart("order", ("order",), ("fcfs",)),
     NamedPart("predict", ("predictor",), ("learned", "profile")),
     NamedPart("meter", ("energy", "meter"), METERS, "kind"),
+    NamedPart("grade", ("feedback", "graders"), ()),
 )
 
 MAX_SECONDS: Final = 86_400.0
@@ -201,6 +203,9 @@ class Settings:
         TimeoutsConfig(), section(TimeoutsConfig), "limits on an endpoint's silence"
     )
     log: LogConfig = setting(LogConfig(), section(LogConfig), "the decision log")
+    feedback: FeedbackConfig = setting(
+        FeedbackConfig(), read_feedback, "what is learnt of answers after they were given"
+    )
     energy: EnergyConfig = setting(EnergyConfig(), read_energy, "meter and grid")
     admission: AdmissionConfig = setting(
         AdmissionConfig(),
@@ -228,6 +233,10 @@ def check_settings(settings: Settings, node: Node) -> Iterable[Problem]:
         yield node.problem(
             "a weight on carbon without a grid intensity",
             "Add `energy: {grid_gco2e_per_kwh: ..., grid_source: ...}`, or set the weight to 0",
+        )
+    if settings.feedback.graders and settings.log.path is None:
+        yield node.problem(
+            "graders without a decision log, which their labels join", "Add `log: {path: ...}`"
         )
     known = {BATCH, *(slo.service_class for slo in settings.service_classes)}
     costs = (node.entries or {}).get("costs")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Final
 
 import msgspec
+
+from pointsman.engines.sse import data_of
 
 TEMPERATURE: Final = 0.7
 """Of further samples, where the caller has asked for none above 0."""
@@ -61,3 +65,12 @@ def read_text(data: bytes) -> str:
     first = next((choice for choice in choices if choice.index == 0), _Choice())
     said = first.message or first.delta
     return first.text or (said.content if said else None) or ""
+
+
+def text_of(pieces: Iterable[bytes], *, streamed: bool) -> str:
+    """What the first choice of a whole answer says, from its pieces; those that no endpoint of OpenAI's make sends say nothing."""
+    said = []
+    for piece in pieces:
+        with suppress(ValueError):
+            said.append(read_text(data_of(piece) if streamed else piece))
+    return "".join(said)

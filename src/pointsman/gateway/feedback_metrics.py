@@ -18,3 +18,14 @@ def feedback_lines(feedback: Feedback) -> Iterator[str]:
     unknown = Counter("pointsman_unknown_labels_total", "Labels kept before their request was in the log.")
     unknown.add(by=feedback.kept.unknown)
     yield from unknown.lines()
+    if feedback.graders is None:
+        return
+    graded = Counter(
+        "pointsman_graded_answers_total", "Answers that graders were asked about.", ("grader", "result")
+    )
+    for (grader, result), count in feedback.graders.graded.items():
+        graded.add(grader, result, by=count)
+    yield from graded.lines()
+    dropped = Counter("pointsman_ungraded_answers_total", "Sampled, but too long, or too many waited.")
+    dropped.add(by=feedback.graders.dropped)
+    yield from dropped.lines()

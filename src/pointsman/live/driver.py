@@ -50,6 +50,8 @@ from pointsman.events import (
 )
 from pointsman.learn.base import Learner
 from pointsman.live.beside import PredictionThread
+from pointsman.live.feedback import Feedback
+from pointsman.live.graders import AnswerCopy
 from pointsman.live.handle import Handle
 from pointsman.live.metering import EnergyShares
 from pointsman.live.parts import Parts
@@ -74,6 +76,7 @@ class LiveDriver:
         clock: gives `now` to the scheduler.
         log: where decisions and outcomes go.
         shares: the energy meters of the endpoints that have one.
+        feedback: told of every answer, once it was given.
 
     Attributes:
         faults: how often a part raised: predict, step, learn, log, meter.
@@ -89,6 +92,7 @@ class LiveDriver:
         *,
         log: DecisionSink | None = None,
         shares: EnergyShares | None = None,
+        feedback: Feedback | None = None,
     ) -> None:
         self._endpoints = {endpoint.name: endpoint for endpoint in scheduler.endpoints}
         if missing := self._endpoints.keys() - engines.keys():
@@ -99,6 +103,7 @@ class LiveDriver:
         self._scheduler = scheduler
         self._engines = dict(engines)
         self._clock = clock
+        self._feedback = feedback
         self._handles: dict[str, Handle] = {}
         self._tasks: dict[str, asyncio.Task[Usage]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
@@ -123,6 +128,8 @@ class LiveDriver:
         if self._closing:
             handle.ended(Outcome(request.id, "", Disposition.REFUSED, CLOSING), "shutting_down")
             return handle
+        if self._feedback is not None and self._feedback.wants(request):
+            handle.copy = AnswerCopy()
         self._handles[request.id] = handle
         self._post(Arrived(request))
         return handle
@@ -284,3 +291,5 @@ class LiveDriver:
         handle.ended(outcome, code, unused)
         for run in (*unused, outcome):
             self._parts.finish(run)
+        if self._feedback is not None and outcome.disposition is Disposition.ANSWERED:
+            self._feedback.answered(handle.request, outcome, handle.copy)

@@ -9,6 +9,7 @@ from typing import Final, Self
 
 from pointsman.engines.base import Chunk
 from pointsman.errors import PointsmanError
+from pointsman.live.graders import AnswerCopy
 from pointsman.live.held import HeldAnswer
 from pointsman.types import Decision, Disposition, Outcome, Request
 
@@ -35,6 +36,7 @@ class Handle:
         runs: how often it has been sent to an endpoint.
         held: answers held back, by their endpoint, until the request ends.
         given: a piece of an answer has been handed over.
+        copy: of what is handed over, where somebody wants it.
         code: why it ended, as a word for error bodies; empty if it was answered.
         error: what its endpoint, or Pointsman, raised.
         cancel_reason: why it was given up; empty if it was not.
@@ -50,6 +52,7 @@ class Handle:
         self.runs = 0
         self.held: dict[str, HeldAnswer] = {}
         self.given = False
+        self.copy: AnswerCopy | None = None
         self.code = ""
         self.error: PointsmanError | None = None
         self.arrived_s = arrived_s
@@ -138,6 +141,8 @@ class Handle:
         """Hand a chunk over; waits while the reader is `BUFFER_BYTES` behind."""
         self.given = True
         self._chunks.append(chunk)
+        if self.copy is not None:
+            self.copy.add(chunk.data)
         self._buffered_bytes += len(chunk.data)
         _wake(self._reader)
         while self._buffered_bytes > BUFFER_BYTES:
@@ -150,7 +155,11 @@ class Handle:
     def ended(self, outcome: Outcome, code: str, unused: tuple[Outcome, ...] = ()) -> None:
         """The request has ended, by a held answer or without; chunks not yet read can still be."""
         if outcome.disposition is Disposition.ANSWERED and outcome.endpoint in self.held:
-            self._chunks.extend(self.held[outcome.endpoint].release())
+            released = self.held[outcome.endpoint].release()
+            self._chunks.extend(released)
+            if self.copy is not None:
+                for chunk in released:
+                    self.copy.add(chunk.data)
         self.held.clear()
         self.outcome, self.code, self.unused = outcome, code, unused
         _wake(self._reader)
