@@ -118,7 +118,7 @@ def _summary(tally: Tally) -> str:
     else:
         done = f"{tally.rows:,} requests"
     left = [
-        f"{count:,} {what}"
+        f"{what}: {count:,}"
         for count, what in ((tally.refused, "lines refused"), (tally.failed_calls, "failed calls left out"))
         if count
     ]
