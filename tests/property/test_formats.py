@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pointsman.data.formats.exporting import export_outcomes
-from pointsman.data.formats.importing import Source, import_outcomes, import_trace
+from pointsman.data.formats.importing import import_outcomes, import_trace
+from pointsman.data.formats.output import Source
 from pointsman.data.formats.registry import EXPORTERS, OUTCOME_READERS, TRACE_READERS
 from pointsman.data.formats.routerbench import joined
 from pointsman.errors import PointsmanError

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from pointsman.data.formats.exporting import export_outcomes
-from pointsman.data.formats.importing import Source, import_outcomes
+from pointsman.data.formats.importing import import_outcomes
 from pointsman.data.formats.outcome_set import Exported, read_outcome_set
+from pointsman.data.formats.output import Source
 from pointsman.data.formats.registry import EXPORTERS, OUTCOME_READERS
 from pointsman.data.shared_outcomes import shared_outcomes
 from pointsman.errors import DataError
@@ -145,7 +146,8 @@ def test_a_shared_set_comes_back_as_it_was(tmp_path: Path, shared_data: Path, na
 def test_routellms_mmlu_answers_have_the_published_accuracies(tmp_path: Path, shared_data: Path) -> None:
     """As in `evals/mmlu/responses`: a file a subject, whose prompts end in `Answer:`."""
     matrix = shared_outcomes(
-        shared_data / "outcomes" / "mmlu", endpoints=["mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"]
+        shared_data / "outcomes" / "mmlu",
+        endpoints=["mistralai/Mixtral-8x7B-Instruct-v0.1", "gpt-4-1106-preview"],
     )
     judged = ~np.isnan(matrix.quality).any(axis=1)
     files = []

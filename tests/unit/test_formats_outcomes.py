@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from pointsman.data.formats import llmrouter, lm_eval, qaserve, routellm, routerarena, routerbench
-from pointsman.data.formats.importing import Source, Tally, import_outcomes
+from pointsman.data.formats.importing import import_outcomes
+from pointsman.data.formats.output import Source, Tally
 from pointsman.data.formats.registry import OutcomeReader
 from pointsman.data.formats.routerbench import joined
 from pointsman.errors import BadRequest, DataError

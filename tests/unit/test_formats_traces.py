@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from pointsman.data.formats import row_writer
-from pointsman.data.formats.importing import Source, Tally, import_trace
+from pointsman.data.formats.importing import import_trace
+from pointsman.data.formats.output import Source, Tally
 from pointsman.data.formats.registry import TRACE_READERS
 from pointsman.errors import DataError
 

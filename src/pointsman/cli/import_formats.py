@@ -12,8 +12,9 @@ from rich.console import Console
 
 from pointsman.cli.progress import progress
 from pointsman.clock import RealClock
-from pointsman.data.formats.importing import Source, Tally, import_outcomes, import_trace
+from pointsman.data.formats.importing import import_outcomes, import_trace
 from pointsman.data.formats.lm_eval import read as read_lm_eval
+from pointsman.data.formats.output import Source, Tally
 from pointsman.data.formats.registry import LM_EVAL, OUTCOME_READERS, TRACE_READERS
 from pointsman.data.outcomes import OUTCOMES, QUERIES
 from pointsman.errors import BadRequest

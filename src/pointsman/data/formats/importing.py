@@ -3,64 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import numpy as np
 
+from pointsman.data.formats.output import Source, Tally, written
 from pointsman.data.formats.registry import OutcomeReader, TraceReader
-from pointsman.data.formats.row_writer import OUTCOME_COLUMNS, QUERY_COLUMNS, TRACE_COLUMNS, RowWriter
+from pointsman.data.formats.row_writer import OUTCOME_COLUMNS, QUERY_COLUMNS, TRACE_COLUMNS
 from pointsman.data.formats.rows import Answered, Arrival, Refused
 from pointsman.data.outcomes import OUTCOMES, QUERIES
 from pointsman.data.parquet import pyarrow, read_table
-from pointsman.errors import DataError
 
-SHOWN: Final = 10
 _SAY_EVERY: Final = 100_000
 _EVERY_TRACE: Final = ("request_id", "arrival_s", "input_tokens", "output_tokens")
 
 Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is imported, and how.
-
-    Attributes:
-        format: its name, for the metadata.
-        files: read one after another; the first part of a name is the task where the format tells none.
-        created: the day, for the metadata.
-        dataset: the column of that name.
-        options: what else was chosen, for the metadata.
-        strict: the first bad line ends it, and nothing is written.
-    """
-
-    format: str
-    files: tuple[Path, ...]
-    created: str
-    dataset: str
-    options: Mapping[str, Any] = field(default_factory=dict)
-    strict: bool = False
-
-
-@dataclass(slots=True)
-class Tally:
-    """What came of an import.
-
-    Attributes:
-        refused: lines left out; each stands in the log.
-        shown: the first of them.
-    """
-
-    queries: int = 0
-    models: int = 0
-    rows: int = 0
-    failed_calls: int = 0
-    refused: int = 0
-    shown: list[str] = field(default_factory=list)
 
 
 def import_outcomes(read: OutcomeReader, source: Source, folder: Path, say: Callable[[str], None]) -> Tally:
@@ -72,7 +32,7 @@ def import_outcomes(read: OutcomeReader, source: Source, folder: Path, say: Call
     """
     tally, known = Tally(), _Known()
     paths = (folder / QUERIES, folder / OUTCOMES, folder / "refused.txt")
-    with _written(source, tally, paths, (QUERY_COLUMNS, OUTCOME_COLUMNS)) as ((queries, outcomes), refuse):
+    with written(source, tally, paths, (QUERY_COLUMNS, OUTCOME_COLUMNS)) as ((queries, outcomes), refuse):
         for path in source.files:
             for number, row in _said(read(path, _task(path)), path, say):
                 if isinstance(row, Refused):
@@ -116,7 +76,7 @@ def import_trace(
     first = last = None
     ordered = True
     (file,) = source.files
-    with _written(source, tally, paths, (columns,)) as ((rows,), refuse):
+    with written(source, tally, paths, (columns,)) as ((rows,), refuse):
         for number, row in _said(read(file), file, say):
             if isinstance(row, Refused):
                 refuse(file, number, row)
@@ -161,61 +121,6 @@ class _Known:
             mask |= bit
         self.queries[query.id] = (mask, told)
         return not before
-
-
-@contextmanager
-def _written(
-    source: Source, tally: Tally, paths: Sequence[Path], tables: Sequence[Mapping[str, str]]
-) -> Iterator[tuple[tuple[RowWriter, ...], Callable[[Path, int, Refused], None]]]:
-    """Writers for all tables and a way to refuse a line; the tables are there when all went well."""
-    *targets, log_path = paths
-    about: dict[str, Any] = {
-        "imported": source.format,
-        "created": source.created,
-        "dataset": source.dataset,
-        "files": [_provenance(path) for path in source.files],
-        **{name: value for name, value in source.options.items() if value is not None},
-    }
-    writers = tuple(RowWriter(path, columns) for path, columns in zip(targets, tables, strict=True))
-    log = log_path.with_name(log_path.name + ".partial")
-    try:
-        with log.open("w", encoding="utf-8", errors="backslashreplace") as lines:
-
-            def refuse(path: Path, number: int, row: Refused) -> None:
-                text = f"{path.name}, line {number}: {row.why}"
-                if source.strict:
-                    raise DataError(f"{text}. --strict takes no bad line", remedy="Nothing was written")
-                tally.refused += 1
-                lines.write(text.replace("\n", "\\n") + "\n")
-                if len(tally.shown) < SHOWN:
-                    tally.shown.append(text)
-
-            yield writers, refuse
-        if not all(writer.rows for writer in writers):
-            why = f"; the first: {tally.shown[0]}" if tally.shown else ""
-            raise DataError(
-                f"no line of {', '.join(map(str, source.files))} is an answer in the format {source.format}{why}",
-                remedy="Check the format's name: docs/formats.md",
-            )
-        counts = {"rows": tally.rows, "refused": tally.refused, "failed_calls": tally.failed_calls}
-        for writer in writers:
-            writer.close(about | counts)
-        if tally.refused:
-            log.replace(log_path)
-    finally:
-        log.unlink(missing_ok=True)
-        for writer in writers:
-            writer.abandon()
-
-
-def _provenance(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise DataError(
-            f"{path} {'is a folder' if path.is_dir() else 'does not exist'}", remedy="Name a file"
-        )
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest}
 
 
 def _task(path: Path) -> str:

@@ -49,7 +49,7 @@ TRACE_COLUMNS: Final = {
 
 @dataclass(slots=True)
 class RowWriter:
-    """Writes beside `path`, which appears with `close` alone; `abandon` leaves nothing.
+    """Writes beside `path`, which `appear` alone puts there; `abandon` leaves nothing else.
 
     Attributes:
         columns: name -> type, one of Arrow's or `list` (of 64-bit integers).
@@ -90,17 +90,20 @@ class RowWriter:
             self._flush()
 
     def close(self, about: Mapping[str, Any]) -> None:
-        """Write what waits and what is true of the whole; the file is there afterwards."""
+        """Write what waits and what is true of the whole."""
         if self._waiting:
             self._flush()
         self._file.add_key_value_metadata({METADATA_KEY: json.dumps(about)})
         self._file.close()
         if self.arrange is not None:
             self.arrange(self._partial)
+
+    def appear(self) -> None:
+        """Put the closed file in its place."""
         self._partial.replace(self.path)
 
     def abandon(self) -> None:
-        """Leave nothing."""
+        """Leave nothing that is not in its place."""
         self._file.close()
         self._partial.unlink(missing_ok=True)
 
