@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import numpy as np
 import pytest
 import uvicorn
 from typer.testing import CliRunner, Result
@@ -21,8 +22,10 @@ from pointsman.cli import app
 from pointsman.clock import RealClock
 from pointsman.gateway import Gateway
 from pointsman.gateway.server import base_url, bind
+from pointsman.predict.quality.fit import FitOptions, fit_quality
 from pointsman.store.decision_log import read_outcomes
 from pointsman.store.labels import read_labels
+from pointsman.testing.outcomes import made_outcomes, proof_question
 from pointsman.testing.upstream import Upstream
 
 CONFIG = """
@@ -54,6 +57,14 @@ class World:
         async with self.http.post(f"{self.url}/v1/chat/completions", json=body) as answer:
             await answer.read()
             return answer.headers["x-request-id"]
+
+    async def predicted(self, text: str) -> float:
+        """The quality that is predicted for a prompt; asked again where a busy machine was too late to predict."""
+        body = {"model": "small", "messages": [{"role": "user", "content": text}]}
+        while True:
+            async with self.http.post(f"{self.url}/v1/chat/completions", json=body) as answer:
+                if quality := answer.headers.get("x-pointsman-predicted-quality"):
+                    return float(quality)
 
     async def until(self, name: str, value: float) -> None:
         """Wait until a counter is there."""
@@ -249,3 +260,27 @@ async def test_a_grader_and_a_caller_are_two_sources(start) -> None:
     await world.until('pointsman_labels_total{state="new"', 1)
     await world.label({"request_id": name, "score": 0, "source": "form"})
     assert world.scores() == {name: 0.5}
+
+
+GROWS = """predictor: {name: learned, artifact: quality, grow: {most: 500}}
+  log: {path: log.db, store_prompts: true}"""
+
+
+async def test_a_predictor_learns_from_labels_while_it_serves_and_again_after_a_restart(
+    start, tmp_path: Path
+) -> None:
+    matrix = made_outcomes(np.random.default_rng(1), 60, ("large", "small"))
+    fit_quality(matrix, FitOptions("knn", folds=2)).model.write(tmp_path / "quality")
+    world = await start(GROWS)
+    before = await world.predicted(proof_question(9_000))
+    assert before < 0.4
+    ids = [await world.ask(proof_question(8_000 + n)) for n in range(100)]
+    status, _ = await world.label([{"request_id": name, "score": 1, "source": "form"} for name in ids])
+    assert status == 200
+    await world.until("pointsman_grown_outcomes", 101)
+    while (after := await world.predicted(proof_question(9_000))) < before + 0.2:
+        await asyncio.sleep(0.001)
+    assert await world.metric("pointsman_ungrown_outcomes_total") == 0
+    again = await start(GROWS)
+    await again.until("pointsman_grown_outcomes", 101)
+    assert await again.predicted(proof_question(9_000)) == pytest.approx(after, abs=0.02)

@@ -34,6 +34,7 @@ pointsman:
   {ours}
 """
 LEARNED = "predictor: {name: learned, artifact: quality}"
+GROWS = "predictor: {name: learned, artifact: quality, grow: {most: 10}}"
 
 
 @pytest.fixture
@@ -178,9 +179,30 @@ def test_the_example_is_a_configuration_once_its_artifact_is_there(tmp_path: Pat
         ("predictor: learned", "the predictor 'learned' names no artifact"),
         ("predictor: {artifact: quality}", "the predictor 'profile' reads no artifact"),
         ("predictor: learnt", "learned"),
+        (f"{GROWS}\n  log: {{}}", "a predictor that grows without a decision log"),
+        ("predictor: {grow: {most: 10}}", "the predictor 'profile' can't grow"),
+        (f"{GROWS.replace('10', '0')}\n  log: {{path: log.db}}", "from 1 to 100000"),
     ],
 )
 def test_half_a_setting_is_a_problem(file: Path, ours: str, why: str) -> None:
     with pytest.raises(ConfigProblems) as caught:
         read_config(written(file.parent, ours))
     assert why in str(caught.value.problems[0])
+
+
+def test_a_predictor_that_grows_is_read_and_shown(file: Path) -> None:
+    config = read_config(written(file.parent, f"{GROWS}\n  log: {{path: log.db}}"))
+    assert config.predictor.grow is not None
+    assert config.predictor.grow.most == 10
+    assert "most: 10" in render_config(config)
+    bare = written(file.parent, GROWS.replace("{most: 10}", "{}") + "\n  log: {path: log.db}")
+    assert read_config(bare).predictor.grow is not None
+    assert read_config(written(file.parent, LEARNED)).predictor.grow is None
+
+
+def test_a_model_that_looks_up_nothing_cant_grow(file: Path) -> None:
+    matrix = made_outcomes(np.random.default_rng(1), 60, ("large", "small"))
+    fit_quality(matrix, FitOptions("prior", folds=2)).model.write(file.parent / "quality")
+    result = check(written(file.parent, f"{GROWS}\n  log: {{path: log.db}}"))
+    assert result.exit_code == 3
+    assert "a model of the kind prior looks up no past outcomes" in result.stderr

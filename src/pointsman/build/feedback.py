@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import cast
 
 from pointsman.build.plugins import plugin
+from pointsman.clock import Clock
 from pointsman.config import Config
 from pointsman.live.feedback import Feedback
 from pointsman.live.graders import Grader, Judge
+from pointsman.live.grid import GridPredictor
+from pointsman.live.growth import Growth
+from pointsman.predict.base import Predictor
+from pointsman.predict.learned import LearnedPredictor
 from pointsman.store.decision_log import DecisionLog
+from pointsman.store.labels import read_served
 
 
 def graders_of(config: Config) -> tuple[Grader, ...]:
@@ -19,8 +25,25 @@ def graders_of(config: Config) -> tuple[Grader, ...]:
     )
 
 
-def feedback_of(config: Config, log: DecisionLog | None) -> Feedback | None:
-    """What takes labels in; None without a log that they could join. Raises: ConfigError."""
+def feedback_of(
+    config: Config, log: DecisionLog | None, predictor: Predictor, clock: Clock
+) -> Feedback | None:
+    """What takes labels in; None without a log that they could join. Raises: ConfigError, DataError."""
     if log is None:
         return None
-    return Feedback(log, graders_of(config), max_waiting=config.feedback.max_waiting)
+    return Feedback(
+        log,
+        clock,
+        graders_of(config),
+        max_waiting=config.feedback.max_waiting,
+        growth=_growth_of(config, predictor, clock),
+    )
+
+
+def _growth_of(config: Config, predictor: Predictor, clock: Clock) -> Growth | None:
+    """What grows the learned predictor, with what the log holds of past answers; None if none is to grow."""
+    learned = predictor.asked if isinstance(predictor, GridPredictor) else predictor
+    grow = config.predictor.grow
+    if grow is None or config.log.path is None or not isinstance(learned, LearnedPredictor):
+        return None
+    return Growth(learned, grow.most, clock, read_served(config.log.path, grow.most))

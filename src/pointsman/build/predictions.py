@@ -13,6 +13,7 @@ from pointsman.clock import Clock
 from pointsman.config import Config
 from pointsman.errors import ConfigError, DataError
 from pointsman.live.grid import GridPredictor
+from pointsman.live.growth import check_growing
 from pointsman.meters.carbon import GridIntensity
 from pointsman.predict.artifact import FitArtifact
 from pointsman.predict.base import Predictor
@@ -93,7 +94,10 @@ def _learned(config: Config, endpoints: Sequence[Endpoint], profiles: ProfilePre
             f"{config.file} names no artifact", remedy="Set predictor: {name: learned, artifact: FOLDER}"
         )
     try:
-        return LearnedPredictor(endpoints, profiles, LearnedModel.read(artifact))
+        model = LearnedModel.read(artifact)
+        if config.predictor.grow is not None:
+            check_growing(model)
+        return LearnedPredictor(endpoints, profiles, model)
     except DataError as error:
         raise ConfigError(
             f"{config.file}: pointsman.predictor.artifact: {error.message}", remedy=error.remedy

@@ -87,7 +87,7 @@ def build_system(
     meters = meters_of(config, running)
     by_meter = {id(meter): EnergyShare[str](meter) for meter in meters.values()}
     log = DecisionLog(config.log.path, store_prompts=config.log.store_prompts) if config.log.path else None
-    feedback = feedback_of(config, log)
+    feedback = feedback_of(config, log, predictor, clock)
     driver = LiveDriver(
         scheduler,
         predictor,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointsman.config.parse import optional, path, setting, text
+from pointsman.config.parse import integer, optional, path, section, setting, text
 from pointsman.config.problem import Problem
 from pointsman.config.tree import Node
 from pointsman.errors import DataError
@@ -32,6 +32,17 @@ def check_predictor(predictor: PredictorConfig, node: Node) -> Iterator[Problem]
         )
     if predictor.name == "profile" and predictor.artifact is not None:
         yield node.problem("the predictor 'profile' reads no artifact", "Write `name: learned`, or remove it")
+    if predictor.grow is not None and predictor.name != "learned":
+        yield node.problem(
+            f"the predictor {predictor.name!r} can't grow", "Write `name: learned`, or remove `grow`"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GrowConfig:
+    """Outcomes of requests join those that a learned predictor looks up, while it serves."""
+
+    most: int = setting(20_000, integer(1, 100_000), "outcomes kept; beyond them the oldest go")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,4 +56,9 @@ class PredictorConfig:
     )
     artifact: Path | None = setting(
         None, optional(_artifact), "of `learned`: the folder that `pointsman train` wrote"
+    )
+    grow: GrowConfig | None = setting(
+        None,
+        optional(section(GrowConfig)),
+        "of `learned`: learn from outcomes while serving; needs `log.path`; null: don't",
     )

@@ -238,6 +238,8 @@ def check_settings(settings: Settings, node: Node) -> Iterable[Problem]:
         yield node.problem(
             "graders without a decision log, which their labels join", "Add `log: {path: ...}`"
         )
+    if settings.predictor.grow is not None and settings.log.path is None:
+        yield node.problem("a predictor that grows without a decision log", "Add `log: {path: ...}`")
     known = {BATCH, *(slo.service_class for slo in settings.service_classes)}
     costs = (node.entries or {}).get("costs")
     classes = ((costs and costs.entries) or {}).get("classes", node)

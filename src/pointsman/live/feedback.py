@@ -1,8 +1,10 @@
 """What is learnt of an answer after it was given: labels, on their way to the log and to what learns from them.
 
-wants()     from the driver, before a request runs    is its answer to be copied, for graders?
-answered()  from the driver, once it was answered     -> graders
-label()     from the gateway's route and from graders -> the log
+    wants()     from the driver, before a request runs    is its answer to be copied, for graders?
+    answered()  from the driver, once it was answered     -> graders, and what grows
+    label()     from the gateway's route and from graders -> the log, then what grows
+
+No request waits for any of it.
 """
 
 from __future__ import annotations
@@ -11,8 +13,11 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
 
+from pointsman.clock import Clock
 from pointsman.live.graders import AnswerCopy, Grader, GraderThread
+from pointsman.live.growth import Growth
 from pointsman.store.decision_log import DecisionLog
+from pointsman.store.labels import Served
 from pointsman.types import Kept, Label, Outcome, Request
 
 MAX_WAITING = 100
@@ -23,8 +28,10 @@ class Feedback:
 
     Args:
         log: keeps the labels.
+        clock: tells when a label came.
         graders: score a share of the answers.
         max_waiting: answers that may wait for them.
+        growth: learns from answers and labels, or None.
 
     Attributes:
         kept: what became of all labels so far.
@@ -33,9 +40,15 @@ class Feedback:
     """
 
     def __init__(
-        self, log: DecisionLog, graders: Sequence[Grader] = (), *, max_waiting: int = MAX_WAITING
+        self,
+        log: DecisionLog,
+        clock: Clock,
+        graders: Sequence[Grader] = (),
+        *,
+        max_waiting: int = MAX_WAITING,
+        growth: Growth | None = None,
     ) -> None:
-        self._log = log
+        self._log, self._clock, self.growth = log, clock, growth
         self.kept = Kept()
         self.lost = 0
         self.graders = GraderThread(graders, self.label, max_waiting) if graders else None
@@ -46,7 +59,11 @@ class Feedback:
 
     def answered(self, request: Request, outcome: Outcome, answer: AnswerCopy | None) -> None:
         """An answer was given out; the copy is there if it was wanted."""
-        del outcome
+        if self.growth is not None:
+            prompt = request.prompt
+            self.growth.answered(
+                Served(request.id, prompt.text, prompt.task, outcome.endpoint, outcome.output_tokens)
+            )
         if self.graders is not None and answer is not None:
             self.graders.answered(request, answer)
 
@@ -57,12 +74,16 @@ class Feedback:
         return kept
 
     def close(self) -> None:
-        """Grade what waits, for a few seconds at most; the log is closed by its owner, later."""
+        """Grade what waits, for a few seconds at most, and stop growing; the log is closed by its owner, later."""
         if self.graders is not None:
             self.graders.close()
+        if self.growth is not None:
+            self.growth.close()
 
     def _written(self, labels: Sequence[Label], done: Future[Kept]) -> None:
         if done.exception() is not None:
             self.lost += len(labels)
-        else:
-            self.kept += done.result()
+            return
+        self.kept += done.result()
+        if self.growth is not None:
+            self.growth.labelled(labels, self._clock.wall())

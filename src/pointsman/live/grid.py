@@ -24,9 +24,10 @@ class GridPredictor:
     ) -> None:
         self.name, self.slow = asked.name, is_slow(asked)
         self.quality_sources = quality_sources(asked)
-        self._asked, self._profiles, self._grid, self._clock = asked, profiles, grid, clock
+        self.asked = asked
+        self._profiles, self._grid, self._clock = profiles, grid, clock
 
     def predict(self, requests: Sequence[Request], running: Sequence[int]) -> CostTable:
         """See `Predictor.predict`."""
         self._profiles.set_grid(self._grid.at(self._clock.wall()))
-        return self._asked.predict(requests, running)
+        return self.asked.predict(requests, running)

@@ -26,6 +26,8 @@ _UNKNOWN: Final = -1
 class LearnedPredictor:
     """Implements `Predictor`. Changes nothing but what `profiles` shares with a learner.
 
+    `model` may be replaced by another of the same endpoints, from any thread: a batch is predicted by one model.
+
     Args:
         endpoints: in column order, those of `profiles`.
         profiles: predicts the rest, and the quality and length of endpoints that the model does not know.
@@ -68,6 +70,13 @@ class LearnedPredictor:
         texts = [core_text(request.prompt.text) for request in requests]
         made = self.model.forecast(Queries(texts, [request.prompt.task for request in requests]))
         return self.profiles.predict(requests, running, self._of_endpoints(made))
+
+    def column_of(self, endpoint: str) -> int | None:
+        """The model's column for an endpoint; None if the model does not know it."""
+        if endpoint not in self.endpoints:
+            return None
+        column = int(self._columns[self.endpoints.index(endpoint)])
+        return None if column == _UNKNOWN else column
 
     def prior_row(self) -> CostTable:
         """What is expected of a request of which nothing is known: the profiles'."""

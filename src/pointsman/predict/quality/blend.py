@@ -12,7 +12,7 @@ Source: stacked generalisation (Wolpert, 1992), with Breiman's non-negative weig
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, Self
 
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.metrics.splits import grouped_folds
-from pointsman.predict.features.base import TextEncoder
+from pointsman.predict.features.base import Encoding, TextEncoder
 from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import Queries, RawForecast, arrays_under
@@ -78,6 +78,10 @@ class BlendQuality:
             for odds, mask in zip(forecasts, (np.ones_like(told), told), strict=True)
         ]
         return cls(*members, base, np.array(weights))
+
+    def grown(self, encoded: Encoding, tasks: Sequence[str], quality: Floats, output_tokens: Floats) -> Self:
+        """With later outcomes among the neighbours (see `KnnQuality.grown`); weights and the other member stay."""
+        return replace(self, knn=self.knn.grown(encoded, tasks, quality, output_tokens))
 
     @property
     def endpoints(self) -> tuple[str, ...]:

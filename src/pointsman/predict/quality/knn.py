@@ -16,7 +16,7 @@ quantiles. An endpoint without labels has its prior. Cost: one product of (R, wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Final, Self
 
@@ -130,6 +130,33 @@ class KnnQuality:
             outcomes.quality,
             outcomes.output_tokens,
             endpoint_quantiles(outcomes.output_tokens),
+        )
+
+    def grown(self, encoded: Encoding, tasks: Sequence[str], quality: Floats, output_tokens: Floats) -> Self:
+        """With M later outcomes: what a fit to all of them gives, in the space of the first.
+
+        Args:
+            encoded: the later queries in `space`, shape (M, width).
+            tasks: theirs; one that the first had not counts as not told, so that callers can't add tasks
+                without end.
+            quality: shape (M, E), NaN where missing.
+            output_tokens: shape (M, E), NaN where missing.
+        """
+        known = self.prior.tasks
+        later = self.prior.task_numbers(tasks)
+        numbers = np.concatenate([self.tasks, np.where(later < 0, -1, later)])
+        labels = np.concatenate([self.quality, quality])
+        lengths = np.concatenate([self.output_tokens, output_tokens])
+        named = [known[number] if number >= 0 else "" for number in numbers.tolist()]
+        return type(self)(
+            self.settings,
+            self.space,
+            PriorQuality.of_labels(self.endpoints, named, labels),
+            self.rows.followed_by(encoded),
+            numbers,
+            labels,
+            lengths,
+            endpoint_quantiles(lengths),
         )
 
     @property

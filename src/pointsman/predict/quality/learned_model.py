@@ -6,8 +6,8 @@ what it says. An artifact holds it whole, with where it came from, and reads bac
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,13 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.errors import BadRequest, DataError
+from pointsman.predict.features.base import Encoding
 from pointsman.predict.length import QUANTILES
 from pointsman.predict.quality.base import QualityForecast, QualityModel, Queries
+from pointsman.predict.quality.blend import BlendQuality
 from pointsman.predict.quality.bundle import REMEDY, Bundle
 from pointsman.predict.quality.calibration import Calibration
 from pointsman.predict.quality.conformal import PredictionSets
 from pointsman.predict.quality.conformal_limits import ConformalLimits, Range
 from pointsman.predict.quality.kinds import SLOW, encoders_of, model_from_arrays
+from pointsman.predict.quality.knn import KnnQuality
+from pointsman.types import Floats
 
 _PARTS: Final = ("model", "calibration", "sets", "scores", "lengths")
 _TRIAL: Final = ("", "What is 17 times 23?", "\N{GREEK SMALL LETTER LAMDA}x. x\x00")
@@ -65,6 +69,27 @@ class LearnedModel:
         made = self.model.forecast(queries)
         calibrated = QualityForecast(self.calibration.calibrate(made.log_odds), made.output_tokens)
         return self.limits.applied(calibrated)
+
+    @property
+    def retrieval(self) -> KnnQuality | None:
+        """The past outcomes it looks up, if that is how it forecasts."""
+        match self.model:
+            case KnnQuality() as knn:
+                return knn
+            case BlendQuality(knn=knn):
+                return knn
+        return None
+
+    def grown(
+        self, encoded: Encoding, tasks: Sequence[str], quality: Floats, output_tokens: Floats
+    ) -> LearnedModel:
+        """With later outcomes among those it looks up; see `KnnQuality.grown`. Itself if it looks up none.
+
+        The calibration and the ranges stay as they were fitted.
+        """
+        if not isinstance(self.model, KnnQuality | BlendQuality):
+            return self
+        return replace(self, model=self.model.grown(encoded, tasks, quality, output_tokens))
 
     def sentence(self, endpoint: str) -> str:
         """Where its quality for an endpoint is from, for explanations."""

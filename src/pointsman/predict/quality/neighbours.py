@@ -1,14 +1,14 @@
 """The most similar of N encoded texts, by cosine; above `INDEX_ROWS` of them through coarse cells.
 
 The index is k-means cells, about the square root of N: only rows of the `PROBED` cells nearest to a query
-are compared, the others count as not similar at all. Cosines are rounded to 2^-20, so that equal texts
+are compared, the others count as not similar at all. Rows that came after it was built are all compared. Cosines are rounded to 2^-20, so that equal texts
 tie; of a tie the earlier row comes first.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Self
 
 import numpy as np
@@ -36,17 +36,19 @@ class Neighbours:
         number: shape (N,): the row's place in the data.
         centres: shape (C, width); C = 0 for an exhaustive search.
         starts: shape (C + 1,): rows of cell c are starts[c] to starts[c + 1].
+        later: shape (M, width): rows that follow the N in the data, none of them in a cell; None for none.
     """
 
     rows: Encoding
     number: NDArray[np.int64]
     centres: Encoding
     starts: NDArray[np.int64]
+    later: Encoding | None = None
 
     @classmethod
     def build(cls, encoded: Encoding, seed: int, *, index_rows: int = INDEX_ROWS) -> Self:
         """From encodings in the order of the data; the seed draws the first centres."""
-        rows = _column_wise(unit_rows(encoded).astype(np.float16))  # as they are stored
+        rows = _as_kept(encoded)
         if len(rows) <= index_rows:
             none = np.empty((0, rows.shape[1]), np.float32)
             return cls(rows, np.arange(len(rows)), none, np.zeros(1, np.int64))
@@ -56,11 +58,23 @@ class Neighbours:
         starts = np.concatenate([[0], np.cumsum(np.bincount(cell, minlength=len(centres)))])
         return cls(np.asfortranarray(rows[number]), number, centres, starts)
 
+    def followed_by(self, encoded: Encoding) -> Self:
+        """The same rows, and these after them: shape (M, width)."""
+        later = _as_kept(encoded)
+        return replace(
+            self,
+            later=later if self.later is None else np.asfortranarray(np.concatenate([self.later, later])),
+        )
+
     def similarity(self, encoded: Encoding) -> Encoding:
-        """Cosine of R texts with the N rows in the order of the data, shape (R, N); `FARTHEST` if not compared."""
+        """Cosine of R texts with all rows in the order of the data, shape (R, N + M); `FARTHEST` if not compared."""
         queries = unit_rows(encoded)
+        found = self._similarity(queries)
+        return found if self.later is None else np.concatenate([found, _cosines(queries, self.later)], axis=1)
+
+    def _similarity(self, queries: Encoding) -> Encoding:
         if not len(self.centres):
-            return np.asarray(np.rint(row_products(queries, self.rows.T) * _UNIT) / _UNIT)
+            return _cosines(queries, self.rows)
         found = np.full((len(queries), len(self.rows)), FARTHEST, np.float32)
         near = np.argsort(-(row_products(queries, self.centres.T)), axis=1, kind="stable")[:, :PROBED]
         for row, cells in enumerate(near.tolist()):
@@ -70,7 +84,7 @@ class Neighbours:
         return found
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
-        """Rows as float16: a cosine moves by less than .001."""
+        """Rows as float16: a cosine moves by less than .001. Later rows are not in them."""
         return {
             "rows": self.rows.astype(np.float16),
             "number": self.number,
@@ -112,6 +126,15 @@ def unit_rows(encoded: Encoding) -> Encoding:
     """Rows scaled to length 1; a row of zeros stays."""
     length = np.linalg.norm(encoded, axis=1, keepdims=True)
     return np.asarray(encoded / np.where(length > 0, length, 1), dtype=np.float32)
+
+
+def _as_kept(encoded: Encoding) -> Encoding:
+    """Rows of length 1 with the precision that an artifact keeps."""
+    return _column_wise(unit_rows(encoded).astype(np.float16))
+
+
+def _cosines(queries: Encoding, rows: Encoding) -> Encoding:
+    return np.asarray(np.rint(row_products(queries, rows.T) * _UNIT) / _UNIT)
 
 
 def _column_wise(rows: NDArray[np.float16]) -> Encoding:

@@ -51,8 +51,13 @@ class PriorQuality:
     @classmethod
     def fit(cls, outcomes: OutcomeMatrix) -> Self:
         """From any number of labels, none at all included."""
-        tasks = tuple(sorted(set(outcomes.tasks) - {""}))
-        totals, counts = _sums(outcomes, tasks)
+        return cls.of_labels(outcomes.endpoints, outcomes.tasks, outcomes.quality)
+
+    @classmethod
+    def of_labels(cls, endpoints: tuple[str, ...], row_tasks: Sequence[str], quality: Floats) -> Self:
+        """The same from labels of shape (N, E), NaN where missing, and each row's task, "" if unknown."""
+        tasks = tuple(sorted(set(row_tasks) - {""}))
+        totals, counts = _sums(quality, row_tasks, tasks)
         n = counts.sum(axis=1)
         everywhere = (totals.sum() + 0.5) / (n.sum() + 1.0)
         between = _pseudo_labels(totals.sum(axis=1), n, np.full(len(n), everywhere))
@@ -64,7 +69,7 @@ class PriorQuality:
         told = np.where(seen, n + between, min(between, _UNSEEN_AT_MOST))
         labels = np.where(seen[:, None], counts + within, told[:, None])
         return cls(
-            outcomes.endpoints,
+            endpoints,
             tasks,
             np.column_stack([own, own, mean[:, 1:]]),
             np.column_stack([np.minimum(told, within), told, np.minimum(labels[:, 1:], told[:, None])]),
@@ -98,13 +103,13 @@ class PriorQuality:
         return cls(tuple(rest["endpoints"]), tuple(rest["tasks"]), arrays["mean"], arrays["labels"])
 
 
-def _sums(outcomes: OutcomeMatrix, tasks: Sequence[str]) -> tuple[Floats, Floats]:
+def _sums(quality: Floats, row_tasks: Sequence[str], tasks: Sequence[str]) -> tuple[Floats, Floats]:
     """Sums of quality and numbers of labels, shape (E, 1 + T); column 0 is for queries without a task."""
     column_of = {task: column for column, task in enumerate(("", *tasks))}
-    column = np.array([column_of[task] for task in outcomes.tasks])
+    column = np.array([column_of[task] for task in row_tasks])
     one_hot = (column[:, None] == np.arange(len(column_of))).astype(np.float64)
-    known = ~np.isnan(outcomes.quality)
-    return np.where(known, outcomes.quality, 0.0).T @ one_hot, known.T.astype(np.float64) @ one_hot
+    known = ~np.isnan(quality)
+    return np.where(known, quality, 0.0).T @ one_hot, known.T.astype(np.float64) @ one_hot
 
 
 def _task_offsets(totals: Floats, counts: Floats, own: Floats) -> Floats:

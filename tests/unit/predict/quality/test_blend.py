@@ -75,3 +75,18 @@ def test_the_better_member_weighs_more_and_a_misleading_one_nothing() -> None:
 def test_without_labels_the_members_keep_their_prior_weights() -> None:
     weights = stack_weights(np.empty((2, 0, 1)), np.empty((0, 1)), logit(np.array([0.3])))
     np.testing.assert_allclose(weights, [[0.0, 0.6, 0.5]])
+
+
+def test_grown_its_neighbours_are_grown_and_the_rest_stays() -> None:
+    later = made_outcomes(np.random.default_rng(8), 80)
+    knn = fitted().knn
+    more = (
+        knn.space.rows(Queries(later.prompts, later.tasks)),
+        later.tasks,
+        later.quality,
+        later.output_tokens,
+    )
+    made = fitted().grown(*more)
+    assert made.trained is fitted().trained
+    np.testing.assert_array_equal(made.knn.forecast(NEW).log_odds, knn.grown(*more).forecast(NEW).log_odds)
+    np.testing.assert_array_equal(made.weights, fitted().weights)

@@ -12,6 +12,7 @@ from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.knn import KnnQuality, KnnSettings
+from pointsman.predict.quality.neighbours import Neighbours
 from pointsman.testing.outcomes import capital_question, made_outcomes, proof_question
 
 HOT = HotFeatures()
@@ -123,3 +124,63 @@ def test_one_query_gives_what_it_gives_in_a_batch_and_arrays_give_the_same_model
 def test_settings_that_no_mean_can_be_taken_with(wrong: dict[str, float]) -> None:
     with pytest.raises(DataError, match="k is at least 1"):
         KnnSettings(**wrong)
+
+
+def parts(matrix: OutcomeMatrix, first: int) -> tuple[OutcomeMatrix, OutcomeMatrix]:
+    rows = np.arange(len(matrix.prompts))
+    return matrix.take(rows[:first]), matrix.take(rows[first:])
+
+
+def grown(knn: KnnQuality, later: OutcomeMatrix) -> KnnQuality:
+    encoded = knn.space.rows(Queries(later.prompts, later.tasks))
+    return knn.grown(encoded, later.tasks, later.quality, later.output_tokens)
+
+
+def same(one: KnnQuality, other: KnnQuality, texts: Queries) -> None:
+    made, expected = one.forecast(texts), other.forecast(texts)
+    np.testing.assert_allclose(made.log_odds, expected.log_odds, atol=1e-4)
+    np.testing.assert_array_equal(made.output_tokens, expected.output_tokens)
+
+
+@pytest.mark.parametrize("missing", [0.0, 0.4])
+def test_grown_it_is_what_a_fit_to_all_outcomes_gives(missing: float) -> None:
+    """Without surface features nothing of the space is fitted, so that a fit anew is the same."""
+    matrix = made_outcomes(np.random.default_rng(4), 400, missing=missing)
+    first, later = parts(matrix, 250)
+    settings = KnnSettings(surface=0.0)
+    texts = Queries((*matrix.prompts[::7], *NEW.texts), (*matrix.tasks[::7], "", "mathematics"))
+    knn, expected = (KnnQuality.fit(known, HOT, settings=settings) for known in (first, matrix))
+    same(grown(knn, later), expected, texts)
+    same(grown(grown(knn, parts(later, 70)[0]), parts(later, 70)[1]), expected, texts)
+
+
+def test_grown_with_surface_features_it_is_the_fit_to_all_in_the_space_of_the_first() -> None:
+    matrix = made_outcomes(np.random.default_rng(5), 400, missing=0.3)
+    first, later = parts(matrix, 250)
+    texts = Queries(matrix.prompts[::7], matrix.tasks[::7])
+    knn = KnnQuality.fit(first, HOT)
+    encoded = knn.space.rows(Queries(matrix.prompts, matrix.tasks))
+    expected = replace(KnnQuality.fit(matrix, HOT), space=knn.space, rows=Neighbours.build(encoded, 0))
+    same(grown(knn, later), expected, texts)
+    before, after = knn.forecast(texts).log_odds, expected.forecast(texts).log_odds
+    assert np.abs(before - after).max() > 0.1, "and that differs from the first"
+
+
+def test_a_task_that_was_not_known_counts_as_not_told() -> None:
+    first, later = parts(made_outcomes(np.random.default_rng(6), 200), 150)
+    knn = KnnQuality.fit(first, HOT)
+    strange = replace(later, tasks=tuple(f"task {n}" for n in range(50)))
+    made = grown(knn, strange)
+    assert made.prior.tasks == knn.prior.tasks
+    same(made, grown(knn, replace(later, tasks=("",) * 50)), NEW)
+
+
+def test_answers_without_a_label_teach_their_length_alone() -> None:
+    first, later = parts(made_outcomes(np.random.default_rng(7), 300), 100)
+    knn = KnnQuality.fit(first, HOT)
+    unlabelled = replace(
+        later, quality=np.full_like(later.quality, np.nan), output_tokens=later.output_tokens + 500
+    )
+    made = grown(knn, unlabelled)
+    np.testing.assert_array_equal(made.forecast(NEW).log_odds, knn.forecast(NEW).log_odds)
+    assert (made.forecast(NEW).output_tokens[..., 10] > knn.forecast(NEW).output_tokens[..., 10] + 100).all()

@@ -60,3 +60,18 @@ def test_the_index_finds_almost_all_of_what_a_full_search_finds() -> None:
     assert np.mean(same) > 19
     again = Neighbours.from_arrays(built.to_arrays())
     np.testing.assert_array_equal(again.similarity(rows[:3]), indexed[:3])
+
+
+def test_later_rows_follow_the_others_and_are_all_compared_beside_an_index() -> None:
+    rows = vectors(3_000, seed=5)
+    full = Neighbours.build(rows, 0).similarity(rows[:10])
+    for index_rows in (10_000, 1_000):
+        found = (
+            Neighbours.build(rows[:2_500], 0, index_rows=index_rows)
+            .followed_by(rows[2_500:])
+            .similarity(rows[:10])
+        )
+        np.testing.assert_allclose(found[:, 2_500:], full[:, 2_500:], atol=2e-6)
+        compared = found > FARTHEST
+        np.testing.assert_allclose(found[compared], full[compared], atol=2e-6)
+        assert compared[:, :2_500].all() == (index_rows > 2_500)
