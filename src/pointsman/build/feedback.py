@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from typing import cast
+
+import numpy as np
 
 from pointsman.build.plugins import plugin
 from pointsman.clock import Clock
 from pointsman.config import Config
+from pointsman.data.outcome_folders import read_outcomes
 from pointsman.live.feedback import Feedback
 from pointsman.live.graders import Grader, Judge
 from pointsman.live.grid import GridPredictor
@@ -14,7 +19,8 @@ from pointsman.live.growth import Growth
 from pointsman.predict.base import Predictor
 from pointsman.predict.learned import LearnedPredictor
 from pointsman.store.decision_log import DecisionLog
-from pointsman.store.labels import read_served
+from pointsman.store.labels import Served, read_served
+from pointsman.types import Label
 
 
 def graders_of(config: Config) -> tuple[Grader, ...]:
@@ -46,4 +52,25 @@ def _growth_of(config: Config, predictor: Predictor, clock: Clock) -> Growth | N
     grow = config.predictor.grow
     if grow is None or config.log.path is None or not isinstance(learned, LearnedPredictor):
         return None
-    return Growth(learned, grow.most, clock, read_served(config.log.path, grow.most))
+    served, labels = _collected(grow.collected)
+    logged, said = read_served(config.log.path, grow.most)
+    return Growth(learned, grow.most, clock, ([*served, *logged], [*labels, *said]))
+
+
+def _collected(folders: Sequence[Path]) -> tuple[list[Served], list[Label]]:
+    """Every outcome as a request that was answered and labelled. Raises: DataError, MissingError."""
+    if not folders:
+        return [], []
+    made = read_outcomes(folders)
+    served, labels = [], []
+    for row, column in np.argwhere(np.isfinite(made.quality) | np.isfinite(made.output_tokens)).tolist():
+        name, tokens, score = (
+            f"collected {row} {column}",
+            made.output_tokens[row, column],
+            made.quality[row, column],
+        )
+        length = float(tokens) if np.isfinite(tokens) else None
+        served.append(Served(name, made.prompts[row], made.tasks[row], made.endpoints[column], length))
+        if np.isfinite(score):
+            labels.append(Label(name, float(score), "collect", 0.0))
+    return served, labels

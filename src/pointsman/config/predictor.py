@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pointsman.config.parse import integer, optional, path, section, setting, text
+from pointsman.config.parse import integer, many, optional, path, section, setting, text
 from pointsman.config.problem import Problem
 from pointsman.config.tree import Node
 from pointsman.errors import DataError
@@ -43,6 +43,9 @@ class GrowConfig:
     """Outcomes of requests join those that a learned predictor looks up, while it serves."""
 
     most: int = setting(20_000, integer(1, 100_000), "outcomes kept; beyond them the oldest go")
+    collected: tuple[Path, ...] = setting(
+        (), many(path), "folders that `pointsman collect` wrote, to begin with; then come those of the log"
+    )
 
 
 @dataclass(frozen=True, slots=True)

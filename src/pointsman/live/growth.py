@@ -153,7 +153,7 @@ class Growth:
             _log.error("outcomes could not be encoded: %s", origin(error))
             return
         for (each, column), row in zip(known, encoded, strict=True):
-            tokens = float("nan") if each.output_tokens is None else float(each.output_tokens)
+            tokens = float("nan") if each.output_tokens is None else each.output_tokens
             self._recent.add(RecentRow(each.request_id, row.copy(), each.task, column, tokens))
 
     def _swap(self) -> float:

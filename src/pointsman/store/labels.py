@@ -45,13 +45,14 @@ class Served:
     Attributes:
         text: the last user turn's.
         endpoint: whose answer was given out.
+        output_tokens: the answer's length; of several samples the mean.
     """
 
     request_id: str
     text: str
     task: str
     endpoint: str
-    output_tokens: int | None
+    output_tokens: float | None
 
 
 def insert_labels(connection: sqlite3.Connection, unix_s: float, labels: Sequence[Label]) -> Kept:
