@@ -20,13 +20,12 @@ from typer.testing import CliRunner, Result
 from pointsman.build import build_gateway, read_config
 from pointsman.cli import app
 from pointsman.clock import RealClock
-from pointsman.gateway import Gateway
 from pointsman.gateway.server import base_url, bind
 from pointsman.predict.quality.fit import FitOptions, fit_quality
 from pointsman.store.decision_log import read_outcomes
 from pointsman.store.labels import read_labels
 from pointsman.testing.outcomes import made_outcomes, proof_question
-from pointsman.testing.upstream import Upstream
+from pointsman.testing.upstream import End, Reply, Upstream
 
 CONFIG = """
 model_list:
@@ -41,8 +40,8 @@ LOG = "log: {path: log.db}"
 class World:
     """A gateway over a configuration file, before one server."""
 
-    def __init__(self, gateway: Gateway, url: str, http: aiohttp.ClientSession, log: Path) -> None:
-        self.gateway, self.url, self.http, self.log = gateway, url.removesuffix("/v1"), http, log
+    def __init__(self, url: str, http: aiohttp.ClientSession, log: Path, small: Upstream) -> None:
+        self.url, self.http, self.log, self.small = url.removesuffix("/v1"), http, log, small
 
     async def ask(self, text: str = "one two") -> str:
         """The id of a request that was answered."""
@@ -113,7 +112,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
 
             stack.push_async_callback(stop)
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            return World(gateway, base_url(bound), http, tmp_path / "log.db")
+            return World(base_url(bound), http, tmp_path / "log.db", small)
 
         yield made
 
@@ -251,6 +250,19 @@ async def test_a_grader_labels_answers_after_they_were_given_whole_or_streamed(s
     await world.until('pointsman_labels_total{state="new"', 2)
     assert world.scores() == {ids[0]: 1, ids[1]: 1, ids[2]: None, bad[0]: None, bad[1]: None}
     assert [label.source for label in read_labels(world.log)] == ["turned"] * 2
+
+
+@pytest.mark.usefixtures("plugin")
+async def test_only_answers_are_graded(start) -> None:
+    world = await start(GRADED)
+    world.small.next(Reply([b"{}"], status=500), Reply([b"{"], end=End.CUT))
+    for _ in range(2):
+        body = {"model": "small", "messages": [{"role": "user", "content": "one two"}]}
+        async with world.http.post(f"{world.url}/v1/chat/completions", json=body) as answer:
+            assert answer.status == 502
+    name = await world.ask("one two")
+    await world.until('pointsman_labels_total{state="new"', 1)
+    assert [label.request_id for label in read_labels(world.log)] == [name]
 
 
 @pytest.mark.usefixtures("plugin")

@@ -7,11 +7,14 @@ from collections.abc import Sequence
 
 import pytest
 
+from pointsman.engines.base import Chunk
+from pointsman.live import Handle
 from pointsman.live.graders import MAX_ANSWER_BYTES, AnswerCopy, Grader, GraderThread
+from pointsman.live.held import HeldAnswer
 from pointsman.testing.contract import ContractBroken
-from pointsman.testing.fakes import make_request
+from pointsman.testing.fakes import make_endpoints, make_request
 from pointsman.testing.graders import check_grader
-from pointsman.types import Label
+from pointsman.types import Disposition, Label, Outcome
 
 WAIT_S = 10
 
@@ -118,6 +121,17 @@ def test_an_answer_that_is_too_long_is_not_graded_and_not_kept() -> None:
     thread.answered(make_request("r0"), copy)
     thread.close(WAIT_S)
     assert (thread.dropped, taken.labels) == (1, [])
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_an_answer_that_was_held_back_is_copied_as_it_is_given_out(copied: bool) -> None:
+    request, endpoint = make_request("r0"), make_endpoints(1)[0]
+    handle = Handle(request, 0.0, lambda _: None)
+    handle.copy = AnswerCopy() if copied else None
+    handle.held["e0"] = HeldAnswer(request, endpoint)
+    handle.held["e0"].add(Chunk(b"{}"))
+    handle.ended(Outcome("r0", "e0", Disposition.ANSWERED), "")
+    assert (handle.copy.pieces if handle.copy else None) == ([b"{}"] if copied else None)
 
 
 def test_the_contract_holds_a_grader_to_its_word() -> None:

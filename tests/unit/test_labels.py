@@ -140,6 +140,14 @@ def test_what_can_be_learnt_from_is_read_newest_last_with_its_labels(log: Decisi
     assert labels == [Label("r2", 1, "a", 5.0)]
 
 
+def test_what_lies_far_back_is_not_looked_for(log: DecisionLog) -> None:
+    serve(log, *(f"r{n}" for n in range(5)))
+    for number in range(28):
+        log.finish(Outcome(f"s{number}", "e1", Disposition.SKIPPED))
+    assert [each.request_id for each in read_served(path_of(log), 3)[0]] == ["r3", "r4"], "of the last 30"
+    assert [each.request_id for each in read_served(path_of(log), 4)[0]] == ["r1", "r2", "r3", "r4"]
+
+
 def test_without_prompts_nothing_can_be_learnt_again(tmp_path: Path) -> None:
     log = DecisionLog(tmp_path / "log.db")
     serve(log, "r1")

@@ -29,13 +29,14 @@ _SAME: Final = "SELECT 1 FROM labels WHERE request_id = ? AND source = ? AND sco
 _KNOWN: Final = "SELECT 1 FROM decisions WHERE request_id = ?"
 _INSERT: Final = "INSERT INTO labels VALUES (NULL, ?, ?, ?, ?, ?)"
 
-_SERVED: Final = """
+_LOOKED_AT: Final = 10
+_SERVED: Final = f"""
 SELECT o.request_id, d.prompt, d.task, o.endpoint, o.output_tokens FROM outcomes o
 JOIN decisions d ON d.id = (SELECT max(id) FROM decisions WHERE request_id = o.request_id AND prompt IS NOT NULL)
-WHERE o.disposition = 'answered'
+WHERE o.disposition = 'answered' AND o.id > (SELECT max(id) FROM outcomes) - ?1 * {_LOOKED_AT}
   AND o.id = (SELECT max(id) FROM outcomes WHERE request_id = o.request_id AND disposition = 'answered')
-ORDER BY o.id DESC LIMIT ?
-"""
+ORDER BY o.id DESC LIMIT ?1
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def read_labels(path: Path, *, request_id: str | None = None) -> Iterator[Label]
 
 def read_served(path: Path, most: int) -> tuple[list[Served], list[Label]]:
     """The newest answered requests whose prompts were kept, oldest first, and all their labels.
+
+    Looked for among the newest `10 * most` outcomes, so that a log of millions without prompts costs little.
 
     Raises: DataError as `read_labels`.
     """
