@@ -4,6 +4,7 @@ Plugins come in through entry points: `pointsman.admit`, `pointsman.assign` and 
 name factories that take the configuration's section for their stage and give a policy.
 """
 
+from pointsman.build.batch import body_reader_of, build_batch
 from pointsman.build.feedback import graders_of
 from pointsman.build.gateway import build_gateway, edge_of
 from pointsman.build.outside import engines_of, fleet_of, meters_of
@@ -14,6 +15,8 @@ from pointsman.build.system import System, build_system
 
 __all__ = [
     "System",
+    "body_reader_of",
+    "build_batch",
     "build_gateway",
     "build_system",
     "decider_of",

@@ -49,6 +49,14 @@ COMMANDS: Final = {
         "pointsman.cli.collect",
         "Ask real endpoints questions with known answers, and keep how well each did: data to learn from.",
     ),
+    "assign": (
+        "pointsman.cli.assign",
+        "Plan where the requests of a batch run: at least cost, within your limits.",
+    ),
+    "run": (
+        "pointsman.cli.run",
+        "Execute a plan: each request on its endpoint, never more at once than the endpoint's slots.",
+    ),
     "import": (
         "pointsman.cli.import_formats",
         "Read the field's public formats into outcomes to train on, or into a trace of arrivals.",

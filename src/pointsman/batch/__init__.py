@@ -1,0 +1,1 @@
+"""A batch of requests: planned as a whole, then run within the plan's limits, resumable."""

@@ -1,0 +1,189 @@
+"""What every request of a batch is expected to give and cost on every endpoint: predicted chunk by chunk.
+
+Of a chunk's requests only what the plan needs is kept: four float32 columns and a mask, each of shape (R, E).
+A request that no endpoint may run is taken out and reported, as a bad line is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pointsman.assign.eligibility import Eligibility, refusal
+from pointsman.assign.problem import Ints
+from pointsman.batch.requests import BadLine, BatchRequest
+from pointsman.errors import BadRequest
+from pointsman.predict.base import Predictor
+from pointsman.types import Bools, CostTable, Endpoint, Request
+
+CHUNK: Final = 1024
+COLUMNS: Final = ("quality", "price_usd", "time_s", "energy_j")
+_BYTES_A_PAIR: Final = 33
+"""Four columns, their mask and the objective, and what putting the chunks together takes beside them."""
+_BYTES_A_REQUEST: Final = 400
+
+Single = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Forecast:
+    """R requests on E endpoints.
+
+    Attributes:
+        endpoints: the E names.
+        lines, offsets: where each request stands in the batch file, shape (R,).
+        custom_ids: R of them.
+        quality, price_usd, time_s, energy_j: shape (R, E).
+        allowed: shape (R, E); every row has a True.
+        tenants, service_classes: names in the order in which they first came.
+        tenant, service_class: shape (R,), indices into them.
+        bad: lines that are not planned, in order.
+    """
+
+    endpoints: tuple[str, ...]
+    lines: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    custom_ids: list[str]
+    quality: Single
+    price_usd: Single
+    time_s: Single
+    energy_j: Single
+    allowed: Bools
+    tenants: tuple[str, ...]
+    service_classes: tuple[str, ...]
+    tenant: Ints
+    service_class: Ints
+    bad: tuple[BadLine, ...]
+
+
+def check_memory(requests: int, endpoints: int, memory_bytes: float) -> None:
+    """Raises: BadRequest where so many requests can't be planned at once in that memory."""
+    each = endpoints * _BYTES_A_PAIR + _BYTES_A_REQUEST
+    if requests * each > memory_bytes:
+        raise BadRequest(
+            f"a plan of {requests:,} requests on {endpoints} endpoints takes about "
+            f"{requests * each / 2**30:.3g} GiB, and {memory_bytes / 2**30:.3g} GiB may be used",
+            remedy=f"Split the file into parts of at most {int(memory_bytes // each):,} lines",
+        )
+
+
+def forecast(
+    lines: Iterable[BatchRequest | BadLine],
+    predictor: Predictor,
+    endpoints: Sequence[Endpoint],
+    *,
+    deadline_s: float | None = None,
+    on_lines: Callable[[int], None] = lambda _count: None,
+) -> Forecast:
+    """Predict for every request, with all slots of each endpoint busy, as they are in a batch.
+
+    Args:
+        lines: of the batch file.
+        predictor: over `endpoints`.
+        endpoints: E of them.
+        deadline_s: the longest predicted time; a service class's own deadline holds where it is shorter.
+        on_lines: told how many lines are done, after each chunk.
+
+    Raises: BadRequest if no line is left to plan.
+    """
+    made = _Columns(predictor, endpoints, deadline_s)
+    rest, done = iter(lines), 0
+    while chunk := list(islice(rest, CHUNK)):
+        made.add(chunk)
+        done += len(chunk)
+        on_lines(done)
+    return made.forecast()
+
+
+@dataclass(slots=True)
+class _Names:
+    """Names as numbers, in the order in which they first come."""
+
+    index: dict[str, int] = field(default_factory=dict)
+    of_rows: list[int] = field(default_factory=list)
+
+    def add(self, name: str) -> None:
+        self.of_rows.append(self.index.setdefault(name, len(self.index)))
+
+
+class _Columns:
+    def __init__(self, predictor: Predictor, endpoints: Sequence[Endpoint], deadline_s: float | None) -> None:
+        self._predictor, self._deadline_s = predictor, deadline_s
+        self._names = tuple(endpoint.name for endpoint in endpoints)
+        self._eligibility, self._open = Eligibility(endpoints), [None] * len(endpoints)
+        self._running = [endpoint.max_concurrent - 1 for endpoint in endpoints]
+        self._parts: dict[str, list[Single]] = {name: [] for name in COLUMNS}
+        self._allowed: list[Bools] = []
+        self._places: list[tuple[int, int]] = []
+        self._custom_ids: list[str] = []
+        self._tenants, self._classes = _Names(), _Names()
+        self._bad: list[BadLine] = []
+
+    def add(self, chunk: Sequence[BatchRequest | BadLine]) -> None:
+        self._bad += [line for line in chunk if isinstance(line, BadLine)]
+        good = [line for line in chunk if isinstance(line, BatchRequest)]
+        if not good:
+            return
+        requests = [line.request for line in good]
+        table = self._predictor.predict(requests, self._running)
+        allowed, excluded = self._eligibility.filter(requests, table.input_tokens, self._open)
+        able: Bools = np.asarray(allowed.any(axis=1))
+        self._meet_deadlines(requests, table, allowed)
+        kept: Bools = np.asarray(allowed.any(axis=1))
+        for row in np.flatnonzero(~kept).tolist():
+            why = self._too_late(table, row) if able[row] else refusal(excluded[row])
+            code = "deadline" if able[row] else "no_eligible_endpoint"
+            self._bad.append(BadLine(good[row].place, good[row].custom_id, code, why))
+        for name in COLUMNS:
+            self._parts[name].append(getattr(table, name).value[kept].astype(np.float32))
+        self._allowed.append(allowed[kept])
+        for row in np.flatnonzero(kept).tolist():
+            self._keep(good[row])
+
+    def _keep(self, line: BatchRequest) -> None:
+        self._places.append((line.place.line, line.place.offset))
+        self._custom_ids.append(line.custom_id)
+        self._tenants.add(line.request.tenant)
+        self._classes.add(line.request.slo.service_class)
+
+    def _meet_deadlines(self, requests: Sequence[Request], table: CostTable, allowed: Bools) -> None:
+        most_s = np.inf if self._deadline_s is None else self._deadline_s
+        limits_s = [min(most_s, request.slo.e2e_s or np.inf) for request in requests]
+        if min(limits_s) < np.inf:
+            allowed &= table.time_s.value <= np.array(limits_s)[:, np.newaxis]
+
+    def _too_late(self, table: CostTable, row: int) -> str:
+        times_s = table.time_s.value[row]
+        fastest = int(times_s.argmin())
+        return (
+            f"no endpoint is expected to answer before its deadline; "
+            f"{self._names[fastest]}, the fastest, takes about {times_s[fastest]:.3g} s"
+        )
+
+    def forecast(self) -> Forecast:
+        bad = tuple(sorted(self._bad, key=lambda line: line.place.line))
+        if not self._custom_ids:
+            first = f"; line {bad[0].place.line}: {bad[0].message}" if bad else ""
+            raise BadRequest(f"no line is left to plan{first}", remedy="Correct the file, or the limits")
+        columns = {}
+        for name in COLUMNS:  # one at a time, so that only one stands twice in memory
+            columns[name] = np.concatenate(self._parts.pop(name))
+        places = np.array(self._places, dtype=np.int64)
+        return Forecast(
+            self._names,
+            places[:, 0],
+            places[:, 1],
+            self._custom_ids,
+            **columns,
+            allowed=np.concatenate(self._allowed),
+            tenants=tuple(self._tenants.index),
+            service_classes=tuple(self._classes.index),
+            tenant=np.array(self._tenants.of_rows, dtype=np.int32),
+            service_class=np.array(self._classes.of_rows, dtype=np.int32),
+            bad=bad,
+        )

@@ -1,0 +1,123 @@
+"""Results in OpenAI's batch format: {id, custom_id, response: {status_code, request_id, body}, error}.
+
+A field `pointsman` beside these says where it ran, and what that took.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+
+from pointsman.batch.journal import End, ResultJournal
+from pointsman.batch.plan_file import PlannedRows
+from pointsman.data.atomic import written_whole
+from pointsman.types import Outcome
+
+FIGURES = ("input_tokens", "output_tokens", "e2e_s", "price_usd", "energy_j", "energy_modelled", "meter")
+_ID_BYTES = 12
+_encode = msgspec.json.Encoder().encode
+
+
+def result_id(plan_id: str, row: int) -> str:
+    """The id of a row's result: the same whenever it is asked."""
+    return "batch_req_" + hashlib.blake2b(f"{plan_id} {row}".encode(), digest_size=_ID_BYTES).hexdigest()
+
+
+def answered(own_id: str, custom_id: str, body: bytes, outcome: Outcome) -> bytes:
+    """The line of an answer; `body` is JSON."""
+    return _line(own_id, custom_id, 200, msgspec.Raw(msgspec.json.format(body, indent=-1)), None, outcome)
+
+
+def rejected(own_id: str, custom_id: str, status: int, body: bytes, outcome: Outcome) -> bytes:
+    """The line of a request that its endpoint refused with a status; `body` is what it said, JSON or not."""
+    try:
+        said = msgspec.Raw(msgspec.json.format(body, indent=-1))
+        msgspec.json.decode(said)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said = msgspec.Raw(_encode({"error": {"message": body.decode(errors="replace")}}))
+    return _line(own_id, custom_id, status, said, None, outcome)
+
+
+def failed(own_id: str, custom_id: str | None, code: str, message: str, outcome: Outcome | None) -> bytes:
+    """The line of a request that no endpoint answered."""
+    return _line(own_id, custom_id, None, None, {"code": code, "message": message}, outcome)
+
+
+def _line(
+    own_id: str,
+    custom_id: str | None,
+    status: int | None,
+    body: msgspec.Raw | None,
+    error: dict[str, str] | None,
+    outcome: Outcome | None,
+) -> bytes:
+    response = None if status is None else {"status_code": status, "request_id": own_id, "body": body}
+    made: dict[str, Any] = {"id": own_id, "custom_id": custom_id, "response": response, "error": error}
+    if outcome is not None:
+        figures = {name: value for name in FIGURES if (value := getattr(outcome, name)) is not None}
+        made["pointsman"] = {"endpoint": outcome.endpoint, **figures}
+    return _encode(made)
+
+
+class _Figures(msgspec.Struct, frozen=True):
+    endpoint: str = ""
+    e2e_s: float = 0.0
+    price_usd: float = 0.0
+    energy_j: float = 0.0
+
+
+class _Result(msgspec.Struct):
+    pointsman: _Figures = _Figures()
+
+
+@dataclass(slots=True)
+class Spent:
+    """What one endpoint did: how requests ended, and what they took in sum."""
+
+    ends: Counter[End] = field(default_factory=Counter)
+    slot_s: float = 0.0
+    price_usd: float = 0.0
+    energy_j: float = 0.0
+
+
+def write_results(
+    path: Path, plan: PlannedRows, journal: ResultJournal, on_row: Callable[[], None] = lambda: None
+) -> dict[str, Spent]:
+    """Write one line for each line of the batch file that has ended, in its order, whole or not at all.
+
+    Lines that can't be run have an error; those that are still open are left out.
+    Returns: what each endpoint did. Raises: OSError.
+    """
+    decode = msgspec.json.Decoder(_Result).decode
+    spent = {name: Spent() for name in plan.head.endpoints}
+    bad = iter(sorted(plan.bad))
+    waiting = next(bad, None)
+    with written_whole(path) as file:
+        for row, end, result in journal.results():
+            while waiting is not None and waiting < row:
+                _write_bad(file, plan, waiting)
+                waiting = next(bad, None)
+            file.write(result + b"\n")
+            figures = decode(result).pointsman
+            own = spent[plan.head.endpoints[plan.endpoint[row]]]
+            own.ends[end] += 1
+            own.slot_s += figures.e2e_s
+            own.price_usd += figures.price_usd
+            own.energy_j += figures.energy_j
+            on_row()
+        while waiting is not None:
+            _write_bad(file, plan, waiting)
+            waiting = next(bad, None)
+    return spent
+
+
+def _write_bad(file: BinaryIO, plan: PlannedRows, row: int) -> None:
+    made = plan.bad[row]
+    message = f"line {made.line}: {made.error}"
+    file.write(failed(result_id(plan.id, row), made.custom_id, made.code or "", message, None) + b"\n")

@@ -1,0 +1,177 @@
+"""`pointsman assign`: plan where the requests of a batch run, within limits, at least cost."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from pointsman.assign.lagrangian import lagrangian
+from pointsman.assign.plan import Plan
+from pointsman.assign.problem import LoadLimit, Problem
+from pointsman.batch.forecast import Forecast, check_memory, forecast
+from pointsman.batch.limits import BatchLimits, problem_of
+from pointsman.batch.parquet_requests import rewrite
+from pointsman.batch.plan_file import PlanHead, write_plan
+from pointsman.batch.requests import Fingerprint, fingerprint, read_requests
+from pointsman.batch.what_if import what_ifs
+from pointsman.build import body_reader_of, endpoints_of, predictor_of, read_config
+from pointsman.cli.assign_table import endpoint_rows, print_bad, print_plan
+from pointsman.cli.assign_words import floors_of, loads_of, objective_of
+from pointsman.cli.collect import COLUMNS
+from pointsman.cli.collect_inputs import only_endpoints
+from pointsman.cli.progress import progress
+from pointsman.clock import RealClock
+from pointsman.config import Config
+from pointsman.errors import ConfigError
+
+MEMORY_SHARE: Final = 0.8
+"""Of the machine's memory, what a plan may take."""
+
+
+def assign(
+    requests: Annotated[
+        Path,
+        typer.Argument(help="Requests in OpenAI's batch format (JSONL), or parquet with id and prompt."),
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option("--endpoints", "--config", help="Which endpoints; the embedded fleet by default."),
+    ] = None,
+    objective: Annotated[
+        str, typer.Option(help="What to minimise: cost, energy, time, or weights: cost=1,energy=1e-6.")
+    ] = "cost",
+    min_quality: Annotated[
+        list[str] | None,
+        typer.Option(help="Least mean quality: 0.8, tenant:NAME=0.9, class:NAME=0.7; may be given again."),
+    ] = None,
+    max_load: Annotated[
+        list[str] | None, typer.Option(help="Most requests of an endpoint: NAME=5000; may be given again.")
+    ] = None,
+    makespan_s: Annotated[
+        float | None, typer.Option(min=0, help="What the batch may take, with all slots busy.")
+    ] = None,
+    budget_usd: Annotated[float | None, typer.Option(min=0, help="The most that all may cost.")] = None,
+    budget_j: Annotated[float | None, typer.Option(min=0, help="The most energy that all may take.")] = None,
+    deadline_s: Annotated[
+        float | None, typer.Option(min=0, help="The longest predicted time of one request.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Use only this endpoint; may be given again. All by default.")
+    ] = None,
+    privacy: Annotated[
+        list[str] | None, typer.Option(help="A tag that endpoints must have, such as on-premises.")
+    ] = None,
+    any_model: Annotated[
+        bool, typer.Option("--any-model", help="Whatever model a request names, any may serve it.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="The plan; REQUESTS.plan.jsonl beside the requests by default.")
+    ] = None,
+) -> None:
+    """Plan where the requests of a batch run: at least cost, within your limits.
+
+    Prints what each endpoint gets, how far the plan is from the best possible, which limits shape it and
+    what they cost, and what would come of others. Lines that can't be used are told by number; the rest is
+    planned. Limits that exclude one another end it with exit code 2, the tightest, and what can be reached.
+    Figures are predictions; `pointsman run` says what came of them.
+
+    For example:
+
+        pointsman assign requests.jsonl --endpoints config.yaml --min-quality 0.8
+
+        pointsman assign requests.jsonl --objective energy --min-quality tenant:acme=0.7 --makespan-s 3600
+
+        pointsman assign prompts.parquet --max-load small=5000 --budget-usd 20 --out tonight.jsonl
+
+        pointsman run requests.plan.jsonl
+    """
+    overall, of_tenant, of_class = floors_of(min_quality or [])
+    limits = BatchLimits(
+        objective_of(objective), overall, of_tenant, of_class,
+        loads_of(max_load or []), makespan_s, budget_usd, budget_j,
+    )  # fmt: skip
+    made = only_endpoints(read_config(config), only or [])
+    endpoints = endpoints_of(made)
+    LoadLimit.share(
+        [endpoint.name for endpoint in endpoints], limits.max_share_requests
+    )  # a slip is told now
+    out = out or requests.with_name(f"{requests.stem}.plan.jsonl")
+    batch_file = requests
+    if requests.suffix.lower() == ".parquet":
+        batch_file = out.with_name(f"{out.name.removesuffix('.jsonl')}.requests.jsonl")
+        rewrite(requests, batch_file)
+    tags = frozenset(privacy or ())
+    file, expected = _forecast(made, batch_file, deadline_s, tags, any_model=any_model)
+    print_bad(batch_file, expected.bad)
+    with progress() as say:
+        say(f"planning {len(expected.custom_ids):,} requests on {len(endpoints)} endpoints")
+        problem = problem_of(expected, endpoints, limits)
+        plan = lagrangian(problem).required()
+        say("what if")
+        changes = what_ifs(problem, plan, lagrangian)
+    print_plan(expected, problem, plan, endpoints, changes)
+    head = PlanHead(
+        requests=str(batch_file.resolve()),
+        file=file,
+        config=str(config.resolve()) if config else None,
+        endpoints=expected.endpoints,
+        any_model=any_model,
+        settings={**asdict(limits), "deadline_s": deadline_s, "privacy": sorted(tags)},
+        summary=_summary(expected, problem, plan)
+        | {"endpoints": [asdict(row) for row in endpoint_rows(expected, plan, endpoints)]},
+        rows=len(expected.custom_ids) + len(expected.bad),
+    )
+    write_plan(out, head, expected, plan)
+    left_out = f", without {len(expected.bad):,} lines that can't be run" if expected.bad else ""
+    typer.echo(f"written: {out}{left_out}; next: pointsman run {out}")
+
+
+def _forecast(
+    config: Config, path: Path, deadline_s: float | None, privacy: frozenset[str], *, any_model: bool
+) -> tuple[Fingerprint, Forecast]:
+    """What the batch file is, and what its requests are expected to give."""
+    endpoints = endpoints_of(config)
+    if not endpoints:
+        raise ConfigError(
+            f"{config.file} has no endpoint",
+            remedy="Add one to model_list, or a model to pointsman.fleet.models",
+        )
+    _, predictor = predictor_of(config, RealClock())
+    parse = body_reader_of(config, any_model=any_model, privacy=privacy)
+    with Progress(*COLUMNS, console=Console(stderr=True)) as shown:
+        task = shown.add_task("reading", total=None)
+        file = fingerprint(path)
+        check_memory(file.lines, len(endpoints), MEMORY_SHARE * _memory_bytes())
+        shown.update(task, total=file.lines, description="predicting")
+        made = forecast(
+            read_requests(path, parse),
+            predictor,
+            endpoints,
+            deadline_s=deadline_s,
+            on_lines=lambda count: shown.update(task, completed=count),
+        )
+        shown.update(task, completed=file.lines)
+    return file, made
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _summary(made: Forecast, problem: Problem, plan: Plan) -> dict[str, Any]:
+    return {
+        "policy": plan.policy,
+        "planned": len(made.custom_ids),
+        "bad_lines": len(made.bad),
+        "objective": plan.objective,
+        "unit": problem.cost_unit,
+        "bound": plan.bound,
+        "gap": plan.gap,
+        "limits": [limit.words for limit in plan.limits],
+    }

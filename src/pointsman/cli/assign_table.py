@@ -1,0 +1,137 @@
+"""A plan on the terminal: what each endpoint gets, how good the plan is, what shapes it, what would change it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pointsman.assign.plan import LimitUse, Plan, money
+from pointsman.assign.problem import Problem
+from pointsman.batch.forecast import Forecast
+from pointsman.batch.requests import BadLine
+from pointsman.batch.what_if import WhatIf
+from pointsman.types import Endpoint
+
+SHOWN: Final = 20
+_NOISE: Final = 1e-4
+_HEADS: Final = ("endpoint", "requests", "share", "quality", "$", "J", "slot s", "makespan s")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointShare:
+    """What an endpoint gets of a plan, as predicted: sums, and the mean quality, None where it gets nothing.
+
+    Attributes:
+        time_s: seconds in its slots.
+        makespan_s: these by its slots, or the longest request's time where that is more.
+    """
+
+    endpoint: str
+    requests: int
+    share: float
+    quality: float | None
+    price_usd: float
+    energy_j: float
+    time_s: float
+    makespan_s: float
+
+
+def print_plan(
+    made: Forecast, problem: Problem, plan: Plan, endpoints: Sequence[Endpoint], changes: Sequence[WhatIf]
+) -> None:
+    """Print it."""
+    table = Table(title="Planned, as predicted", title_justify="left", box=None, pad_edge=False)
+    for head in _HEADS:
+        table.add_column(head, justify="left" if head == "endpoint" else "right", no_wrap=head == "endpoint")
+    shares = endpoint_rows(made, plan, endpoints)
+    for row in (*shares, together(shares)):
+        table.add_row(
+            escape(row.endpoint),
+            f"{row.requests:,}",
+            f"{row.share:.1%}",
+            "-" if row.quality is None else f"{row.quality:.3f}",
+            *(f"{value:,.4g}" for value in (row.price_usd, row.energy_j, row.time_s, row.makespan_s)),
+        )
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(table)
+    console.print(_worth(problem, plan), markup=False)
+    shaping = [limit for limit in plan.limits if _shapes(limit, plan)]
+    console.print("limits that shape it: " + (_words(shaping) or "none"), markup=False)
+    if loose := [limit for limit in plan.limits if limit not in shaping]:
+        console.print("not used up: " + _words(replace(limit, dual=0.0) for limit in loose), markup=False)
+    for change in changes:
+        console.print(f"what if {change.change}: {change.effect}", markup=False)
+
+
+def _shapes(limit: LimitUse, plan: Plan) -> bool:
+    """Whether it is used up, or has a price that is more than the noise of a search for prices."""
+    amount = max(limit.used, 1.0) * max(limit.rows, 1)
+    return replace(limit, dual=0.0).binding or limit.dual * amount > _NOISE * plan.objective > 0
+
+
+def _words(limits: Iterable[LimitUse]) -> str:
+    return "; ".join(limit.words for limit in limits)
+
+
+def _worth(problem: Problem, plan: Plan) -> str:
+    """The objective, its bound and gap."""
+    cost = f"in sum {money(plan.objective, problem.cost_unit)}"
+    if plan.bound is None or plan.gap is None:
+        return cost
+    return f"{cost}; no plan costs less than {money(plan.bound, problem.cost_unit)} (gap {plan.gap:.3%})"
+
+
+def endpoint_rows(made: Forecast, plan: Plan, endpoints: Sequence[Endpoint]) -> list[EndpointShare]:
+    """What each endpoint gets."""
+    slots = {endpoint.name: endpoint.max_concurrent for endpoint in endpoints}
+    return [_share(made, plan, column, slots[name]) for column, name in enumerate(made.endpoints)]
+
+
+def _share(made: Forecast, plan: Plan, column: int, slots: int) -> EndpointShare:
+    own = np.flatnonzero(plan.choice == column)
+    quality, price_usd, energy_j, time_s = (
+        values[own, column].astype(np.float64)
+        for values in (made.quality, made.price_usd, made.energy_j, made.time_s)
+    )
+    return EndpointShare(
+        endpoint=made.endpoints[column],
+        requests=len(own),
+        share=len(own) / len(plan.choice),
+        quality=float(quality.mean()) if len(own) else None,
+        price_usd=float(price_usd.sum()),
+        energy_j=float(energy_j.sum()),
+        time_s=float(time_s.sum()),
+        makespan_s=max(float(time_s.sum()) / slots, float(time_s.max(initial=0.0))),
+    )
+
+
+def together(rows: Sequence[EndpointShare]) -> EndpointShare:
+    """All endpoints as one."""
+    requests = sum(row.requests for row in rows)
+    return EndpointShare(
+        endpoint="all",
+        requests=requests,
+        share=1.0,
+        quality=math.fsum(row.requests * (row.quality or 0.0) for row in rows) / requests,
+        price_usd=math.fsum(row.price_usd for row in rows),
+        energy_j=math.fsum(row.energy_j for row in rows),
+        time_s=math.fsum(row.time_s for row in rows),
+        makespan_s=max(row.makespan_s for row in rows),
+    )
+
+
+def print_bad(path: Path, bad: Sequence[BadLine]) -> None:
+    """On stderr, the first of them by number."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    for line in bad[:SHOWN]:
+        console.print(f"{path}, line {line.place.line}: {line.message}", markup=False)
+    if len(bad) > SHOWN:
+        console.print(f"... and {len(bad) - SHOWN:,} more; the plan names every one")
