@@ -43,7 +43,7 @@ def exact(block: Block, bound: Floats, prices: Floats, highest: float) -> NDArra
     for row in range(n):
         column = np.flatnonzero(np.isfinite(regret[row]))
         above = (above[:, np.newaxis] + regret[row, column]).ravel()
-        used = (used[:, np.newaxis] + use[row, column]).reshape(-1, len(bound))
+        used = (used[:, np.newaxis] + use[row, column]).reshape(len(above), len(bound))
         plans = np.hstack([np.repeat(plans, len(column), axis=0), np.tile(column, len(plans))[:, np.newaxis]])
         kept = (above <= highest) & (used + rest[row + 1] <= bound + _SLIVER * np.abs(bound)).all(axis=1)
         above, used, plans = above[kept], used[kept], plans[kept]

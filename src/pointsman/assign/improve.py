@@ -124,7 +124,8 @@ class _Search:
         self._now[:] = held[np.searchsorted(rows[held], rows)]
         self._change = candidates.use - candidates.use[self._now]
         self._dearer = candidates.cost - candidates.cost[self._now]
-        unit = np.maximum(np.abs(candidates.use).mean(axis=0), np.finfo(float).tiny)
+        unit = np.abs(candidates.use).sum(axis=0) / max(1, len(rows))
+        unit[unit == 0] = 1.0  # nobody uses it, or nobody can move
         highest = float(candidates.cost.max(initial=0.0)) or 1.0
         self._sliver = _SLIVER * highest
         self._penalty = _PENALTY * highest / unit + prices
