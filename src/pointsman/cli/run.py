@@ -155,5 +155,10 @@ def _print_spent(planned: PlannedRows, spent: Mapping[str, Spent]) -> None:
         )
     console = Console(highlight=False)
     console.print(table)
+    ends = sum((own.ends for own in spent.values()), Counter[End]())
+    if ends[End.FAILED]:
+        console.print(f"{ends[End.FAILED]:,} failed: the same command asks them again")
+    if ends[End.REFUSED]:
+        console.print(f"{ends[End.REFUSED]:,} were refused as they are: --retry-failed asks them again")
     if planned.bad:
         console.print(f"{len(planned.bad):,} lines could not be run; their results say why")
