@@ -27,6 +27,10 @@ _NEAR: Final = 0.05
 """Newton's decrement, in units of the barrier, at which the next level begins."""
 
 _INSIDE: Final = 0.95
+_GROWTH: Final = 100.0
+_EASE: Final = 1e-8
+"""Limits are eased by this share while climbing: where no plan keeps one with room to spare, its price has no end."""
+
 _ARMIJO: Final = 0.05
 _HALVINGS: Final = 30
 
@@ -49,8 +53,8 @@ def smoothed(block: Block, prices: Floats, temperature: float) -> Smooth:
     layout = block.layout
     count = len(layout.bound)
     used, curvature = np.zeros(count), np.zeros((count, count))
-    mean_quality = np.einsum("ij,ij->i", shares, block.quality)
-    excess = block.quality - mean_quality[:, np.newaxis]
+    mean_quality = np.einsum("ij,ij->i", shares, block.worth)
+    excess = block.worth - mean_quality[:, np.newaxis]
     parts = _Parts(block, shares)
     mean = parts.mean()
     start = layout.floors[-1].stop if layout.floors else 0
@@ -84,6 +88,7 @@ def climb(block: Block, bound: Floats, prices: Floats, *, start: float, end: flo
     Returns: prices of shape (M,), above 0 where the bound is finite, else 0.
     """
     free = np.isfinite(bound)
+    bound = bound + _EASE * np.maximum(1.0, np.abs(bound))
     y = np.where(free, np.maximum(prices, _least_price(block, start)), 0.0)
     temperature = start
     while free.any():
@@ -112,7 +117,7 @@ def _newton(
     decrement = float(slope @ step)
     value = at.value - float(own @ bound[free])
     merit = value + temperature * float(np.log(own).sum())
-    length = min(1.0, _INSIDE / max(_INSIDE, float(-step.min())))
+    length = min(1.0, _INSIDE / max(_INSIDE, float(-step.min())), _GROWTH / max(_GROWTH, float(step.max())))
     for _ in range(_HALVINGS):
         moved = y.copy()
         moved[free] = own * (1.0 + length * step)
@@ -187,10 +192,12 @@ class _Parts:
 def _grouped_rows(group: Ints, values: Floats, count: int) -> Floats:
     """Sums of rows by group, shape (count, K)."""
     if count == 1 and not group.any():
-        return values.sum(axis=0, keepdims=True)
+        whole: Floats = values.sum(axis=0, keepdims=True)
+        return whole
     order = np.argsort(group, kind="stable")
     own = group[order]
     starts = np.flatnonzero(np.append(True, own[1:] != own[:-1])) if len(own) else np.zeros(0, dtype=int)
     total = np.zeros((count + 1, values.shape[1]))
     total[own[starts]] = np.add.reduceat(values[order], starts, axis=0) if values.shape[1] else 0.0
-    return total[:count]
+    made: Floats = total[:count]
+    return made

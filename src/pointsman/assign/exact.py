@@ -35,7 +35,9 @@ def exact(block: Block, bound: Floats, prices: Floats, highest: float) -> NDArra
     regret = block.reduced(prices)
     regret -= regret.min(axis=1, keepdims=True)
     n, columns = regret.shape
-    use = block.use_of(*(own.ravel() for own in np.indices((n, columns))))[:, free].reshape(n, columns, -1)
+    use = block.use_of(*(own.ravel() for own in np.indices((n, columns))))[:, free].reshape(
+        n, columns, len(bound)
+    )
     least = np.where(np.isfinite(regret)[:, :, np.newaxis], use, np.inf).min(axis=1)
     rest = np.vstack([np.cumsum(least[::-1], axis=0)[::-1], np.zeros(len(bound))])
     highest += _SLIVER * float(np.abs(block.cost[np.isfinite(block.cost)]).max(initial=0.0))

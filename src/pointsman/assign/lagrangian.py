@@ -71,12 +71,12 @@ def repaired(
     rows = problem.shape[0]
     effort = Effort(kicks=_KICKS if rows <= _KICKED_ROWS else 0, target=_TARGET * found.bound)
     bound = _eased(problem, layout)
-    margin = np.where(choice == found.sweep.choice, found.sweep.margin, np.float32(-1.0))
+    margin = np.where(choice == found.sweep.choice, found.sweep.margin, -1.0)
     made = choice.astype(np.int32)
     for count in _CORES:
         used = measure(problem, layout, made)
         core = core_of(problem, layout, margin, made, used, count)
-        left = core.bound + (bound - layout.bound)
+        left = core.bound + np.where(layout.free, bound - np.where(layout.free, layout.bound, 0.0), 0.0)
         made[core.rows] = _searched(core, left, found.sweep.prices, made[core.rows], effort, rng)
         if count >= rows or (measure(problem, layout, made) <= bound)[layout.free].all():
             break

@@ -16,18 +16,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.assign.ascent import climb
-from pointsman.assign.prices import JITTER, Block, Layout, Sweep, chunks, grouped, sweep
+from pointsman.assign.prices import JITTER, Block, Layout, Sweep, chunks, dual_value, grouped, sweep
 from pointsman.assign.problem import Ints, Problem
 from pointsman.types import Floats
 
 SAMPLE: Final = 16_384
-CORE: Final = 32_768
-_ROUNDS: Final = 4
-_GAIN: Final = 1e-6
+CORE: Final = 8_192
+_CORE_SHARES: Final = (0.25, 0.03, 0.0, 0.0)
+"""Of the rows, how many are undecided in each round; at least `CORE`. The last rounds go down to the end."""
+
+_FLAT: Final = 1e-6
+_ROUNDING: Final = 1e-9
 _START: Final = 0.1
-_END: Final = 1e-6
-_MARGIN: Final = 0.05
-"""Where a round begins, as a share of the margin up to which rows count as undecided."""
+_END: Final = 1e-7
+_WIDE: Final = 0.05
+_NARROW: Final = 0.003
+"""From where to where a round goes, in units of the largest margin among its rows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,32 +81,28 @@ def maximise(problem: Problem, layout: Layout, rng: np.random.Generator) -> Maxi
         prices = climb(
             block, layout.bound, zero, start=_START * spread, end=_END * spread, ceiling=2 * highest
         )
-        return _maximum(sweep(problem, layout, prices), highest)
+        return _maximum(problem, layout, sweep(problem, layout, prices), highest)
     best = sweep(problem, layout, _sampled(problem, layout, rng, spread))
     if best.value > 2 * highest:
-        return _maximum(best, highest)
-    for _ in range(_ROUNDS):
-        core = core_of(problem, layout, best.margin, best.choice, best.used, CORE)
-        start = _MARGIN * float(best.margin[core.rows].max())
+        return _maximum(problem, layout, best, highest)
+    for share in _CORE_SHARES:
+        count = min(rows, max(CORE, int(share * rows)))
+        core = core_of(problem, layout, best.margin, best.choice, best.used, count)
+        widest = max(float(best.margin[core.rows].max()), _END * spread)
         prices = climb(
             core.block,
             core.bound,
             best.prices,
-            start=min(max(start, _END * spread), _START * spread),
-            end=_END * spread,
+            start=min(_WIDE * widest, _START * spread),
+            end=_END * spread if share == 0 else _NARROW * widest,
             ceiling=2 * highest,
         )
         found = sweep(problem, layout, prices)
-        enough = found.value - best.value <= _GAIN * abs(best.value)
         best = max(best, found, key=lambda own: own.value)
-        if enough:
-            break
-    return _maximum(best, highest)
+    return _maximum(problem, layout, best, highest)
 
 
-def core_of(
-    problem: Problem, layout: Layout, margin: NDArray[np.float32], choice: Ints, used: Floats, count: int
-) -> Core:
+def core_of(problem: Problem, layout: Layout, margin: Floats, choice: Ints, used: Floats, count: int) -> Core:
     """The `count` rows of least margin, or all.
 
     Args:
@@ -133,7 +133,7 @@ def _sampled(problem: Problem, layout: Layout, rng: np.random.Generator, spread:
 
 
 def _scale(problem: Problem) -> tuple[float, float]:
-    """The mean over rows of highest less lowest cost, and the sum of the highest."""
+    """What costs differ by, above 0: the mean over rows of highest less lowest; and the sum of the highest."""
     low = high = 0.0
     for chunk in chunks(problem):
         cost = problem.cost[chunk].astype(np.float64)
@@ -141,9 +141,11 @@ def _scale(problem: Problem) -> tuple[float, float]:
         high += float(np.max(cost, axis=1, where=allowed, initial=0.0).sum())
         low += float(np.min(cost, axis=1, where=allowed, initial=np.inf).sum())
     spread = (high - low) / problem.shape[0]
-    return max(spread, 1e-9 * high / problem.shape[0], float(np.finfo(np.float32).tiny)), high
+    mean = high / problem.shape[0]
+    return (spread if spread > _FLAT * mean else mean or 1.0), high
 
 
-def _maximum(best: Sweep, highest: float) -> Maximum:
-    bound = max(0.0, best.value / (1.0 + JITTER))
-    return Maximum(best, bound, infeasible=bound > highest * (1.0 + JITTER))
+def _maximum(problem: Problem, layout: Layout, best: Sweep, highest: float) -> Maximum:
+    bound = max(0.0, best.value / (1.0 + JITTER), dual_value(problem, layout, best.prices))
+    extent = float(best.prices[layout.free] @ np.abs(layout.bound[layout.free]))
+    return Maximum(best, bound, infeasible=bound > highest * (1.0 + JITTER) + _ROUNDING * extent)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from pointsman.assign.plan import LimitUse, Plan, Shortfall
 from pointsman.assign.prices import Layout, chunks, group_sizes, measure
 from pointsman.assign.problem import Ints, LimitKind, Problem
 from pointsman.types import Floats
+
+_LOOSE: Final = 1e-3
+_WORTHLESS: Final = 1e-5
 
 
 def measured(
@@ -30,9 +35,19 @@ def measured(
         prices: of the limits, shape (M,); 0 if None.
         shortfall: why no plan keeps them.
     """
-    used = measure(problem, layout, choice)
-    limits = limit_uses(problem, layout, used, np.zeros(len(used)) if prices is None else prices)
-    return Plan(policy, choice.astype(np.int32), total_cost(problem, choice), bound, limits, shortfall)
+    used, cost = measure(problem, layout, choice), total_cost(problem, choice)
+    duals = np.zeros(len(used)) if prices is None else _telling(layout, used, prices, cost)
+    return Plan(
+        policy, choice.astype(np.int32), cost, bound, limit_uses(problem, layout, used, duals), shortfall
+    )
+
+
+def _telling(layout: Layout, used: Floats, prices: Floats, cost: float) -> Floats:
+    """Prices without those of limits that are not used up: what the climb's barrier leaves of them."""
+    left = np.where(layout.free, layout.bound - used, np.inf)
+    loose = left > _LOOSE * np.abs(layout.bound)
+    idle = loose & (prices * np.where(loose & layout.free, left, 0.0) <= _WORTHLESS * cost)
+    return np.where(idle | ~layout.free, 0.0, prices)
 
 
 def limit_uses(problem: Problem, layout: Layout, used: Floats, prices: Floats) -> tuple[LimitUse, ...]:

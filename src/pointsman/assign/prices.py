@@ -27,8 +27,9 @@ CHUNK_VALUES: Final = 1 << 17
 """Pairs that are looked at together: about what the second-level cache holds as float64."""
 
 JITTER: Final = 1e-5
-"""Costs are raised by up to this share, differently in every pair, so that no two pairs tie: among ties no
-prices can say how many rows go where. A plan's cost is summed without it, and bounds are lowered by it."""
+"""Costs, and what quality is worth, are raised by up to this share, differently in every pair, so that no two
+pairs tie: among ties no prices can say how many rows go where. Plans are measured without it. A bound is
+lowered by it: it holds since the raised problem has costs at most so much higher, and floors easier to keep."""
 
 _PRIMES: Final = np.array([2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71])
 
@@ -85,7 +86,8 @@ class Block:
     """Some rows of a problem as float64, ready for arithmetic.
 
     Attributes:
-        cost: inf where a pair is forbidden; what such a pair holds elsewhere is finite.
+        cost: raised by `jitter`; inf where a pair is forbidden; what such a pair holds elsewhere is finite.
+        worth: the quality that prices see, raised where the cost is not.
         group: of each floor, shape (n,), with G for rows without one.
         uses: of each load, shape (n, E), or None where each pair uses 1.
         pools: of each load, shape (E,), with P for columns without one.
@@ -94,6 +96,7 @@ class Block:
 
     layout: Layout
     cost: Floats
+    worth: Floats
     quality: Floats
     group: tuple[Ints, ...]
     uses: tuple[Floats | None, ...]
@@ -101,8 +104,8 @@ class Block:
     spent: tuple[Floats, ...]
 
     @classmethod
-    def of(cls, problem: Problem, layout: Layout, rows: Rows) -> Block:
-        """Those rows."""
+    def of(cls, problem: Problem, layout: Layout, rows: Rows, *, raised: bool = True) -> Block:
+        """Those rows; with ties as they are unless `raised`."""
         allowed = None if problem.allowed is None else problem.allowed[rows]
 
         def taken(values: NDArray[np.floating], forbidden: float = 0.0) -> Floats:
@@ -112,11 +115,16 @@ class Block:
             return own
 
         cost = taken(problem.cost, np.inf)
-        cost *= jitter(np.arange(problem.shape[0])[rows], problem.shape[1])
+        worth = quality = taken(problem.quality)
+        if raised:
+            factor = jitter(np.arange(problem.shape[0])[rows], problem.shape[1])
+            cost *= factor
+            worth = quality * (2.0 + JITTER - factor)
         return cls(
             layout,
             cost,
-            taken(problem.quality),
+            worth,
+            quality,
             tuple(_group(floor, rows, len(cost)) for floor in problem.floors),
             tuple(None if load.use is None else taken(load.use) for load in problem.loads),
             tuple(_shifted(load) for load in problem.loads),
@@ -127,11 +135,11 @@ class Block:
         """Cost plus the prices of what each pair uses, shape (n, E)."""
         layout = self.layout
         reduced = self.cost.copy()
-        worth: Floats | float = 0.0
+        price_of_quality = np.zeros(len(reduced))
         for own, group in zip(layout.floors, self.group, strict=True):
-            worth = worth + np.append(prices[own], 0.0)[group]
+            price_of_quality += np.append(prices[own], 0.0)[group]
         if layout.floors:
-            reduced -= np.asarray(worth)[:, np.newaxis] * self.quality
+            reduced -= price_of_quality[:, np.newaxis] * self.worth
         for own, pool, use in zip(layout.loads, self.pools, self.uses, strict=True):
             price = np.append(prices[own], 0.0)[pool]
             reduced += price if use is None else price * use
@@ -198,7 +206,7 @@ class Sweep:
     prices: Floats
     value: float
     choice: NDArray[np.int32]
-    margin: NDArray[np.float32]
+    margin: Floats
     used: Floats
     cost: float
 
@@ -206,7 +214,7 @@ class Sweep:
 def sweep(problem: Problem, layout: Layout, prices: Floats) -> Sweep:
     """Look at every row once, a chunk at a time. Cost: O(R E), and some MB."""
     rows = problem.shape[0]
-    choice, margin = np.empty(rows, np.int32), np.empty(rows, np.float32)
+    choice, margin = np.empty(rows, np.int32), np.empty(rows)
     used = np.zeros(len(prices))
     value = cost = 0.0
     for chunk in chunks(problem):
@@ -221,6 +229,15 @@ def sweep(problem: Problem, layout: Layout, prices: Floats) -> Sweep:
         value += float(least.sum())
         cost += float(block.cost[each, best].sum())
     return Sweep(prices, value - layout.credit(prices), choice, margin, used, cost)
+
+
+def dual_value(problem: Problem, layout: Layout, prices: Floats) -> float:
+    """D(y), ties as they are. Cost: as `sweep`."""
+    value = 0.0
+    for chunk in chunks(problem):
+        reduced = Block.of(problem, layout, chunk, raised=False).reduced(prices)
+        value += float(reduced.min(axis=1).sum())
+    return value - layout.credit(prices)
 
 
 def measure(problem: Problem, layout: Layout, choice: Ints) -> Floats:

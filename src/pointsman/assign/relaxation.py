@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pointsman.assign.prices import Block, Layout
 from pointsman.assign.problem import Problem
-from pointsman.errors import InternalError, MissingError
+from pointsman.errors import BadRequest, InternalError, MissingError
 from pointsman.types import Floats
 
 if TYPE_CHECKING:
@@ -39,13 +39,20 @@ class Relaxed:
     prices: Floats
 
 
-def relax(problem: Problem, layout: Layout) -> Relaxed | None:
-    """Solve the relaxation; None where even that keeps no set of limits.
+def relax(problem: Problem, layout: Layout, *, time_limit_s: float = 1200.0) -> Relaxed | None:
+    """Solve the relaxation; None where even that can't keep all limits.
 
-    Raises: MissingError without highspy; InternalError where HiGHS gives up.
-    Cost: seconds at 10,000 x 10, minutes at 100,000 x 20; about 1 kB a pair.
+    Raises: MissingError without highspy; BadRequest above `LARGEST_PAIRS`, or where the time is up;
+        InternalError where HiGHS gives up.
+    Cost: see bench/assign_optimiser.py; among ties, many times more.
     """
+    if problem.cost.size > LARGEST_PAIRS:
+        raise BadRequest(
+            f"a linear programme of {problem.cost.size} pairs is above {LARGEST_PAIRS}",
+            remedy="Use `lagrangian`, which has no such limit",
+        )
     solver = _solver()
+    solver.setOptionValue("time_limit", time_limit_s)
     allowed, rows, columns = _pairs(problem)
     lp = _program(problem, layout, rows, columns)
     solver.passModel(lp)
@@ -53,6 +60,12 @@ def relax(problem: Problem, layout: Layout) -> Relaxed | None:
     status = solver.getModelStatus()
     if status.name == "kInfeasible":
         return None
+    if status.name == "kTimeLimit":
+        raise BadRequest(
+            f"HiGHS was not done with {problem.cost.size} pairs in {time_limit_s:g} s",
+            remedy="Give it more time, or use `lagrangian`",
+            param="time_limit_s",
+        )
     if status.name != "kOptimal":
         raise InternalError(
             f"HiGHS ended with {solver.modelStatusToString(status)}", remedy="Use `lagrangian`"
@@ -73,7 +86,7 @@ def _solver() -> highspy.Highs:
             "the policy `lp` needs highspy, which is not installed",
             remedy="Run: pip install 'pointsman[plan]', or use `lagrangian`, which needs nothing",
         ) from error
-    solver = highspy.Highs()
+    solver = highspy.Highs()  # type: ignore[no-untyped-call]
     solver.setOptionValue("output_flag", False)
     solver.setOptionValue("threads", 1)
     return solver
@@ -93,7 +106,7 @@ def _program(problem: Problem, layout: Layout, rows: NDArray[np.int64], columns:
     count = problem.shape[0]
     number = np.full(len(layout.bound) + 1, -1)
     number[:-1][layout.free] = count + np.arange(int(layout.free.sum()))
-    block = Block.of(problem, layout, slice(None))
+    block = Block.of(problem, layout, slice(None), raised=False)
     index, value = [rows], [np.ones(len(rows))]
     for own, group in zip(layout.floors, block.group, strict=True):
         index.append(_numbers(number, own, group[rows]))

@@ -33,7 +33,8 @@ def shortfall(problem: Problem, layout: Layout, found: Maximum, rng: np.random.G
 
     Cost: that of solving one to three problems.
     """
-    weight = np.where(layout.free, found.sweep.prices * np.abs(np.where(layout.free, layout.bound, 0.0)), 0.0)
+    extent = np.maximum(np.abs(np.where(layout.free, layout.bound, 0.0)), np.abs(found.sweep.used))
+    weight = found.sweep.prices * extent
     at_odds = np.flatnonzero(weight > _AT_ODDS * weight.max(initial=0.0))
     floors = layout.floors[-1].stop if layout.floors else 0
     ranked = sorted(at_odds.tolist(), key=lambda k: (k >= floors, -weight[k]))[:_TRIED]
