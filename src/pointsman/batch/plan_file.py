@@ -27,6 +27,14 @@ BAD: Final = -1
 _DIGITS: Final = 6
 
 
+class Expected(msgspec.Struct, frozen=True):
+    """Predicted sums over the batch."""
+
+    price_usd: float
+    energy_j: float
+    time_s: float
+
+
 class PlanHead(msgspec.Struct, frozen=True):
     """The first line of a plan.
 
@@ -47,6 +55,7 @@ class PlanHead(msgspec.Struct, frozen=True):
     any_model: bool
     settings: dict[str, Any]
     summary: dict[str, Any]
+    expected: Expected
     rows: int
     pointsman_plan: int = VERSION
 

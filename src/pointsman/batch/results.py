@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -66,35 +65,49 @@ def _line(
 
 
 class _Figures(msgspec.Struct, frozen=True):
-    endpoint: str = ""
-    e2e_s: float = 0.0
-    price_usd: float = 0.0
-    energy_j: float = 0.0
+    e2e_s: float | None = None
+    price_usd: float | None = None
+    energy_j: float | None = None
+    energy_modelled: bool = False
 
 
 class _Result(msgspec.Struct):
     pointsman: _Figures = _Figures()
 
 
+_decode = msgspec.json.Decoder(_Result).decode
+
+
 @dataclass(slots=True)
 class Spent:
-    """What one endpoint did: how requests ended, and what they took in sum."""
+    """What one endpoint did: how requests ended, and what those took in sum of whom it is known; None if of none."""
 
     ends: Counter[End] = field(default_factory=Counter)
-    slot_s: float = 0.0
-    price_usd: float = 0.0
-    energy_j: float = 0.0
+    slot_s: float | None = None
+    price_usd: float | None = None
+    energy_j: float | None = None
+    energy_modelled: bool = False
+
+    def add(self, end: End, result: bytes) -> None:
+        """One more result."""
+        took = _decode(result).pointsman
+        self.ends[end] += 1
+        self.slot_s = _sum(self.slot_s, took.e2e_s)
+        self.price_usd = _sum(self.price_usd, took.price_usd)
+        self.energy_j = _sum(self.energy_j, took.energy_j)
+        self.energy_modelled |= took.energy_modelled
 
 
-def write_results(
-    path: Path, plan: PlannedRows, journal: ResultJournal, on_row: Callable[[], None] = lambda: None
-) -> dict[str, Spent]:
+def _sum(total: float | None, more: float | None) -> float | None:
+    return total if more is None else (total or 0.0) + more
+
+
+def write_results(path: Path, plan: PlannedRows, journal: ResultJournal) -> dict[str, Spent]:
     """Write one line for each line of the batch file that has ended, in its order, whole or not at all.
 
     Lines that can't be run have an error; those that are still open are left out.
     Returns: what each endpoint did. Raises: OSError.
     """
-    decode = msgspec.json.Decoder(_Result).decode
     spent = {name: Spent() for name in plan.head.endpoints}
     bad = iter(sorted(plan.bad))
     waiting = next(bad, None)
@@ -104,13 +117,7 @@ def write_results(
                 _write_bad(file, plan, waiting)
                 waiting = next(bad, None)
             file.write(result + b"\n")
-            figures = decode(result).pointsman
-            own = spent[plan.head.endpoints[plan.endpoint[row]]]
-            own.ends[end] += 1
-            own.slot_s += figures.e2e_s
-            own.price_usd += figures.price_usd
-            own.energy_j += figures.energy_j
-            on_row()
+            spent[plan.head.endpoints[plan.endpoint[row]]].add(end, result)
         while waiting is not None:
             _write_bad(file, plan, waiting)
             waiting = next(bad, None)

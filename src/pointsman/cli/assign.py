@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -17,11 +18,11 @@ from pointsman.assign.problem import LoadLimit, Problem
 from pointsman.batch.forecast import Forecast, check_memory, forecast
 from pointsman.batch.limits import BatchLimits, problem_of
 from pointsman.batch.parquet_requests import rewrite
-from pointsman.batch.plan_file import PlanHead, write_plan
+from pointsman.batch.plan_file import Expected, PlanHead, write_plan
 from pointsman.batch.requests import Fingerprint, fingerprint, read_requests
-from pointsman.batch.what_if import what_ifs
+from pointsman.batch.what_if import WhatIf, what_ifs
 from pointsman.build import body_reader_of, endpoints_of, predictor_of, read_config
-from pointsman.cli.assign_table import endpoint_rows, print_bad, print_plan
+from pointsman.cli.assign_table import endpoint_shares, print_bad, print_plan, together
 from pointsman.cli.assign_words import floors_of, loads_of, objective_of
 from pointsman.cli.collect import COLUMNS
 from pointsman.cli.collect_inputs import only_endpoints
@@ -29,6 +30,7 @@ from pointsman.cli.progress import progress
 from pointsman.clock import RealClock
 from pointsman.config import Config
 from pointsman.errors import ConfigError
+from pointsman.types import Endpoint
 
 MEMORY_SHARE: Final = 0.8
 """Of the machine's memory, what a plan may take."""
@@ -98,24 +100,17 @@ def assign(
     )  # fmt: skip
     made = only_endpoints(read_config(config), only or [])
     endpoints = endpoints_of(made)
-    LoadLimit.share(
-        [endpoint.name for endpoint in endpoints], limits.max_share_requests
-    )  # a slip is told now
+    names = [endpoint.name for endpoint in endpoints]
+    LoadLimit.share(names, limits.max_share_requests)  # so that a slip is told before the long part
     out = out or requests.with_name(f"{requests.stem}.plan.jsonl")
-    batch_file = requests
-    if requests.suffix.lower() == ".parquet":
-        batch_file = out.with_name(f"{out.name.removesuffix('.jsonl')}.requests.jsonl")
-        rewrite(requests, batch_file)
+    batch_file = _batch_file(requests, out)
     tags = frozenset(privacy or ())
     file, expected = _forecast(made, batch_file, deadline_s, tags, any_model=any_model)
     print_bad(batch_file, expected.bad)
-    with progress() as say:
-        say(f"planning {len(expected.custom_ids):,} requests on {len(endpoints)} endpoints")
-        problem = problem_of(expected, endpoints, limits)
-        plan = lagrangian(problem).required()
-        say("what if")
-        changes = what_ifs(problem, plan, lagrangian)
-    print_plan(expected, problem, plan, endpoints, changes)
+    problem, plan, changes = _solved(expected, endpoints, limits)
+    shares = endpoint_shares(expected, plan, endpoints)
+    sums = together(shares)
+    print_plan(problem, plan, [*shares, sums], changes)
     head = PlanHead(
         requests=str(batch_file.resolve()),
         file=file,
@@ -123,13 +118,34 @@ def assign(
         endpoints=expected.endpoints,
         any_model=any_model,
         settings={**asdict(limits), "deadline_s": deadline_s, "privacy": sorted(tags)},
-        summary=_summary(expected, problem, plan)
-        | {"endpoints": [asdict(row) for row in endpoint_rows(expected, plan, endpoints)]},
+        summary=_summary(expected, problem, plan),
+        expected=Expected(sums.price_usd, sums.energy_j, sums.time_s),
         rows=len(expected.custom_ids) + len(expected.bad),
     )
     write_plan(out, head, expected, plan)
     left_out = f", without {len(expected.bad):,} lines that can't be run" if expected.bad else ""
     typer.echo(f"written: {out}{left_out}; next: pointsman run {out}")
+
+
+def _batch_file(requests: Path, plan: Path) -> Path:
+    """The requests; those of a parquet file are written beside the plan."""
+    if requests.suffix.lower() != ".parquet":
+        return requests
+    rewritten = plan.with_name(f"{plan.name.removesuffix('.jsonl')}.requests.jsonl")
+    rewrite(requests, rewritten)
+    return rewritten
+
+
+def _solved(
+    expected: Forecast, endpoints: Sequence[Endpoint], limits: BatchLimits
+) -> tuple[Problem, Plan, Sequence[WhatIf]]:
+    """The problem, its plan, and what if. Raises: Infeasible."""
+    with progress() as say:
+        say(f"planning {len(expected.custom_ids):,} requests on {len(endpoints)} endpoints")
+        problem = problem_of(expected, endpoints, limits)
+        plan = lagrangian(problem).required()
+        say("what if")
+        return problem, plan, what_ifs(problem, plan, lagrangian)
 
 
 def _forecast(

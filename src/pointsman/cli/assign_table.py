@@ -45,14 +45,13 @@ class EndpointShare:
 
 
 def print_plan(
-    made: Forecast, problem: Problem, plan: Plan, endpoints: Sequence[Endpoint], changes: Sequence[WhatIf]
+    problem: Problem, plan: Plan, shares: Sequence[EndpointShare], changes: Sequence[WhatIf]
 ) -> None:
-    """Print it."""
+    """Print it; one row for each of `shares`."""
     table = Table(title="Planned, as predicted", title_justify="left", box=None, pad_edge=False)
     for head in _HEADS:
         table.add_column(head, justify="left" if head == "endpoint" else "right", no_wrap=head == "endpoint")
-    shares = endpoint_rows(made, plan, endpoints)
-    for row in (*shares, together(shares)):
+    for row in shares:
         table.add_row(
             escape(row.endpoint),
             f"{row.requests:,}",
@@ -89,7 +88,7 @@ def _worth(problem: Problem, plan: Plan) -> str:
     return f"{cost}; no plan costs less than {money(plan.bound, problem.cost_unit)} (gap {plan.gap:.3%})"
 
 
-def endpoint_rows(made: Forecast, plan: Plan, endpoints: Sequence[Endpoint]) -> list[EndpointShare]:
+def endpoint_shares(made: Forecast, plan: Plan, endpoints: Sequence[Endpoint]) -> list[EndpointShare]:
     """What each endpoint gets."""
     slots = {endpoint.name: endpoint.max_concurrent for endpoint in endpoints}
     return [_share(made, plan, column, slots[name]) for column, name in enumerate(made.endpoints)]
@@ -113,18 +112,18 @@ def _share(made: Forecast, plan: Plan, column: int, slots: int) -> EndpointShare
     )
 
 
-def together(rows: Sequence[EndpointShare]) -> EndpointShare:
+def together(shares: Sequence[EndpointShare]) -> EndpointShare:
     """All endpoints as one."""
-    requests = sum(row.requests for row in rows)
+    requests = sum(row.requests for row in shares)
     return EndpointShare(
         endpoint="all",
         requests=requests,
         share=1.0,
-        quality=math.fsum(row.requests * (row.quality or 0.0) for row in rows) / requests,
-        price_usd=math.fsum(row.price_usd for row in rows),
-        energy_j=math.fsum(row.energy_j for row in rows),
-        time_s=math.fsum(row.time_s for row in rows),
-        makespan_s=max(row.makespan_s for row in rows),
+        quality=math.fsum(row.requests * (row.quality or 0.0) for row in shares) / requests,
+        price_usd=math.fsum(row.price_usd for row in shares),
+        energy_j=math.fsum(row.energy_j for row in shares),
+        time_s=math.fsum(row.time_s for row in shares),
+        makespan_s=max(row.makespan_s for row in shares),
     )
 
 

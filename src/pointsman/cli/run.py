@@ -139,20 +139,23 @@ def _failures(ends: Counter[End]) -> str:
 
 
 def _print_spent(planned: PlannedRows, spent: Mapping[str, Spent]) -> None:
-    """What each endpoint did beside what was predicted of it."""
-    table = Table(title="Ran; in brackets as planned", title_justify="left", box=None, pad_edge=False)
+    """What each endpoint did, and what the whole plan expected."""
+    table = Table(title="Ran", title_justify="left", box=None, pad_edge=False)
     for head in ("endpoint", "answered", "failed", "refused", "open", "$", "J", "slot s"):
         table.add_column(head, justify="left" if head == "endpoint" else "right", no_wrap=head == "endpoint")
-    predicted = {row["endpoint"]: row for row in planned.head.summary.get("endpoints", ())}
     for column, (name, own) in enumerate(spent.items()):
         rows = int((planned.endpoint == column).sum())
-        figures = {"price_usd": own.price_usd, "energy_j": own.energy_j, "time_s": own.slot_s}
         table.add_row(
             escape(name),
             *(f"{own.ends[end]:,}" for end in (End.ANSWERED, End.FAILED, End.REFUSED)),
             f"{rows - own.ends.total():,}",
-            *(f"{value:,.4g} ({predicted[name][key]:,.4g})" for key, value in figures.items()),
+            _figure(own.price_usd),
+            _figure(own.energy_j) + (" modelled" if own.energy_modelled else ""),
+            _figure(own.slot_s),
         )
+    expected = planned.head.expected
+    sums = (expected.price_usd, expected.energy_j, expected.time_s)
+    table.add_row("all, as planned", *[""] * 4, *map(_figure, sums))
     console = Console(highlight=False)
     console.print(table)
     ends = sum((own.ends for own in spent.values()), Counter[End]())
@@ -162,3 +165,7 @@ def _print_spent(planned: PlannedRows, spent: Mapping[str, Spent]) -> None:
         console.print(f"{ends[End.REFUSED]:,} were refused as they are: --retry-failed asks them again")
     if planned.bad:
         console.print(f"{len(planned.bad):,} lines could not be run; their results say why")
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.4g}"

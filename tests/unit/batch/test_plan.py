@@ -15,7 +15,7 @@ from pointsman.assign.lagrangian import lagrangian
 from pointsman.batch import what_if as module
 from pointsman.batch.forecast import CHUNK, Forecast, check_memory, forecast
 from pointsman.batch.limits import BatchLimits, problem_of
-from pointsman.batch.plan_file import BAD, PlanHead, read_plan, write_plan
+from pointsman.batch.plan_file import BAD, Expected, PlanHead, read_plan, write_plan
 from pointsman.batch.requests import BadLine, BatchRequest, Fingerprint, Place
 from pointsman.batch.what_if import what_ifs
 from pointsman.errors import BadRequest
@@ -150,7 +150,9 @@ def test_large_problems_are_priced_instead(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_plan_comes_back_with_its_bad_lines_in_order(tmp_path: Path) -> None:
     made = drawn(12, bad=(0, 5, 11))
     plan = lagrangian(problem_of(made, ENDPOINTS, BatchLimits(min_quality=0.5)))
-    head = PlanHead("r.jsonl", Fingerprint(1, "x", 12), None, made.endpoints, False, {}, {}, 12)
+    head = PlanHead(
+        "r.jsonl", Fingerprint(1, "x", 12), None, made.endpoints, False, {}, {}, Expected(1.0, 2.0, 3.0), 12
+    )
     write_plan(tmp_path / "p", head, made, plan)
     back = read_plan(tmp_path / "p")
     assert back.head == head
