@@ -1,0 +1,102 @@
+"""Quality against cost of ways to choose an endpoint, and what became of floors that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pointsman.report.figure import INK, PALETTE, QUIET, caption, new_figure, styled, title
+from pointsman.types import Floats
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_WIDTH_IN, _HEIGHT_IN = 11.0, 8.4
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A way of choosing over all its settings; arrays of one shape, cost as a share of the best single's."""
+
+    name: str
+    cost_share: Floats
+    quality: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePanel:
+    """One set: curves, and each endpoint alone as (cost share, quality)."""
+
+    name: str
+    curves: Sequence[Curve]
+    alone: Sequence[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class FloorPanel:
+    """One set: floors asked, shape (F,), and what was reached of each way, means and 90% of folds, shape (3, F)."""
+
+    name: str
+    asked: Floats
+    reached: Sequence[tuple[str, Floats]]
+
+
+def plot_curves(panels: Sequence[CurvePanel], about: str) -> Figure:
+    """Draw mean quality over mean cost, one panel a set.
+
+    Args:
+        panels: up to six; curves of one name have one colour.
+        about: where the numbers are from, for the caption.
+    """
+    figure = new_figure(_WIDTH_IN, _HEIGHT_IN)
+    names = list(dict.fromkeys(curve.name for panel in panels for curve in panel.curves))
+    rows = -(-len(panels) // 2)
+    grid = styled(figure, rows, 2)
+    for axes, panel in zip(grid, panels, strict=False):
+        for curve in panel.curves:
+            axes.plot(
+                curve.cost_share, curve.quality, color=PALETTE[names.index(curve.name)], linewidth=1.8,
+                label=curve.name,
+            )  # fmt: skip
+        cost, quality = np.array(panel.alone).T
+        axes.plot(cost, quality, "o", color=INK, markersize=4, label="one endpoint for all")
+        axes.set_xscale("log")
+        low = min(float(curve.quality.min()) for curve in panel.curves)
+        high = max(float(curve.quality.max()) for curve in panel.curves if curve.name != "oracle")
+        axes.set_ylim(low - 0.03, high + 0.06)
+        axes.set(xlabel="mean cost, share of the best single endpoint's", ylabel="mean quality")
+        title(axes, panel.name)
+    grid[0].legend(loc="lower right", fontsize=8, frameon=False)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    caption(figure, about)
+    return figure
+
+
+def plot_floors(panels: Sequence[FloorPanel], about: str) -> Figure:
+    """Draw realised quality less the floor that was asked for, in points, one panel a set.
+
+    Args:
+        panels: up to six; ways of one name have one colour.
+        about: where the numbers are from, for the caption.
+    """
+    figure = new_figure(_WIDTH_IN, _HEIGHT_IN)
+    names = list(dict.fromkeys(name for panel in panels for name, _ in panel.reached))
+    grid = styled(figure, -(-len(panels) // 2), 2)
+    for axes, panel in zip(grid, panels, strict=False):
+        axes.axhline(0.0, color=QUIET, linewidth=1)
+        for name, reached in panel.reached:
+            mean, low, high = 100 * (reached - panel.asked)
+            colour = PALETTE[names.index(name)]
+            axes.plot(panel.asked, mean, color=colour, linewidth=2, label=name)
+            axes.fill_between(panel.asked, low, high, color=colour, alpha=0.15, linewidth=0)
+        axes.set(xlabel="floor asked for", ylabel="reached above it, points")
+        title(axes, panel.name)
+    grid[0].legend(loc="lower left", fontsize=8, frameon=False)
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    caption(figure, about)
+    return figure
