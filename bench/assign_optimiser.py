@@ -1,0 +1,177 @@
+"""The optimiser of plans: gap to the bound, time and memory, beside HiGHS where that is possible.
+
+    loose      one quality floor, shares of twice the even part
+    tight      shares of 1.05 times the even part: nearly every endpoint is full
+    ties       ten levels of quality, prices in steps, a fifth of them free: most rows have equals
+    tenants    tight, and floors for eight tenants beside the one for all
+    all        tenants, work limits on every endpoint, an energy budget, a tenth of the pairs forbidden
+
+Cost and quality are correlated: a dearer endpoint is better, a longer request dearer everywhere. The gap
+of `lagrangian` is to its own dual bound, which is at most the relaxation's value; up to 100,000 x 20 that
+value stands beside it (`lp_value`). Times are CPU seconds of one thread and wall seconds; each case runs
+in a process of its own, whose peak memory is given (`start_mib`: the arrays alone).
+
+    python bench/assign_optimiser.py
+    python bench/assign_optimiser.py --only 1000x10 --kinds tight ties
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from pointsman.assign.lagrangian import lagrangian
+from pointsman.assign.lp import lp
+from pointsman.assign.plan import Plan
+from pointsman.assign.problem import Budget, LoadLimit, Problem, QualityFloor
+from pointsman.assign.streaming import Duals, StreamLimits
+from pointsman.errors import BadRequest, PointsmanError
+from pointsman.report.bench import Cell, bench_parser, write_results
+
+SIZES = ("1000x10", "100000x20", "1000000x20")
+KINDS = ("loose", "tight", "ties", "tenants", "all")
+TENANTS = tuple("abcdefgh")
+HIGHS_PAIRS = 2_000_000
+HIGHS_QUICK_PAIRS = 10_000
+HIGHS_S = 1200.0
+CHUNK = 50_000
+
+
+def instance(rows: int, columns: int, kind: str, seed: int) -> Problem:
+    """A synthetic fleet of `columns` sizes and requests of many lengths and difficulties."""
+    rng = np.random.default_rng(seed)
+    size = np.geomspace(0.3, 12, columns).astype(np.float32)
+    skill = np.linspace(-1, 1.5, columns, dtype=np.float32)
+    cost, quality, seconds = (np.empty((rows, columns), np.float32) for _ in range(3))
+    for start in range(0, rows, CHUNK):
+        own = slice(start, min(rows, start + CHUNK))
+        shape = (own.stop - start, columns)
+        tokens = rng.lognormal(5, 0.8, (shape[0], 1)).astype(np.float32)
+        hard = rng.standard_normal((shape[0], 1), dtype=np.float32)
+        cost[own] = 1e-6 * tokens * size * np.exp(0.3 * rng.standard_normal(shape, dtype=np.float32))
+        quality[own] = 1 / (1 + np.exp(hard - skill - 0.7 * rng.standard_normal(shape, dtype=np.float32)))
+        seconds[own] = 0.01 * tokens * (0.3 + size / size[-1])
+    if kind == "ties":
+        cost, quality = (
+            np.floor(cost / np.float32(5e-5)) * np.float32(5e-5),
+            np.round(quality * 10) / np.float32(10),
+        )
+    names = tuple(f"e{j}" for j in range(columns))
+    part = {"loose": 2.0, "ties": 2.0, "all": 1.3}.get(kind, 1.05)
+    loads = [LoadLimit.share(names, dict.fromkeys(names, np.ceil(part * rows / columns)))]
+    floors, budgets, allowed = [QualityFloor.overall(0.65 if part == 2.0 else 0.58)], [], None
+    if kind in {"tenants", "all"}:
+        share = np.arange(1, 9) / 36
+        group = rng.choice(8, rows, p=share).astype(np.int32)
+        floors.append(QualityFloor("tenant", TENANTS, np.linspace(0.45, 0.62, 8), group))
+    if kind == "all":
+        makespan = 1.3 * float(seconds.mean()) * rows / columns
+        loads.append(LoadLimit.work(names, dict.fromkeys(names, 1), makespan, seconds))
+        energy = seconds * (50 * size)
+        budgets.append(Budget("energy_j", energy, 0.8 * float(energy.mean(dtype=np.float64)) * rows))
+        allowed = rng.random((rows, columns), dtype=np.float32) < 0.9
+        allowed[~allowed.any(axis=1), -1] = True
+    return Problem(names, cost, quality, allowed, tuple(floors), tuple(loads), tuple(budgets))
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def solved(problem: Problem, policy: str, seed: int) -> Plan:
+    if policy == "lp":
+        return lp(problem, seed=seed, time_limit_s=HIGHS_S)
+    return lagrangian(problem, seed=seed)
+
+
+def measure(rows: int, columns: int, kind: str, policy: str, seed: int) -> dict[str, Cell]:
+    """One case, in this process."""
+    problem = instance(rows, columns, kind, seed)
+    case: dict[str, Cell] = {"requests": rows, "endpoints": columns, "kind": kind, "policy": policy}
+    start_mib, cpu, wall = peak_mib(), time.process_time(), time.perf_counter()
+    try:
+        plan = solved(problem, policy, seed)
+    except BadRequest as error:
+        return case | {"note": error.message, "wall_s": time.perf_counter() - wall}
+    case |= {
+        "cpu_s": time.process_time() - cpu,
+        "wall_s": time.perf_counter() - wall,
+        "start_mib": start_mib,
+        "peak_mib": peak_mib(),
+        "limits": len(plan.limits),
+        "kept": plan.feasible,
+        "objective": plan.objective,
+        "bound": plan.bound,
+        "gap_percent": None if plan.gap is None else 100 * plan.gap,
+    }
+    return case
+
+
+def apart(rows: int, columns: int, kind: str, policy: str, seed: int) -> dict[str, Cell]:
+    """One case in a process of its own, so that its peak memory is its own."""
+    words = [sys.executable, __file__, "--case", str(rows), str(columns), kind, policy, "--seed", str(seed)]
+    done = subprocess.run(words, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise PointsmanError(f"the case {rows} x {columns} {kind} failed: {done.stderr[-2000:]}")
+    case: dict[str, Cell] = json.loads(done.stdout)
+    return case
+
+
+def streaming(calls: int, seed: int) -> dict[str, Cell]:
+    """One arrival at a time, 20 endpoints, two floors, shares and two budgets: microseconds of CPU."""
+    rng = np.random.default_rng(seed)
+    duals = Duals(
+        StreamLimits(20, (np.array([0.6]), np.full(8, 0.5)), np.full(20, 0.1), np.array([0.5, 0.5]))
+    )
+    choose_us, whole_us = np.empty(calls), np.empty(calls)
+    for i in range(calls):
+        cost, quality, price, energy = rng.random((4, 20))
+        start = time.thread_time_ns()
+        row = duals.arrival(cost, quality, (0, i % 8), (price, energy))
+        column = duals.choose(row)
+        choose_us[i] = (time.thread_time_ns() - start) / 1e3
+        duals.spend(row, column)
+        whole_us[i] = (time.thread_time_ns() - start) / 1e3
+    p50, p99 = np.percentile(choose_us, (50, 99)).tolist()
+    both = float(np.percentile(whole_us, 99))
+    return {
+        "requests": 1, "endpoints": 20, "kind": "streaming", "policy": "duals",
+        "choose_p50_us": p50, "choose_p99_us": p99, "choose_and_spend_p99_us": both,
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = bench_parser(__doc__ or "")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--only", nargs="+", default=None, help=f"sizes; default {' '.join(SIZES)}")
+    parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument("--case", nargs=4, default=None, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.case:
+        rows, columns, kind, policy = args.case
+        print(json.dumps(measure(int(rows), int(columns), kind, policy, args.seed)))
+        return
+    sizes = args.only or (("1000x10", "20000x20") if args.quick else SIZES)
+    table = []
+    for size in sizes:
+        rows, columns = map(int, size.split("x"))
+        for kind in args.kinds if not args.quick else KINDS[:4]:
+            case = apart(rows, columns, kind, "lagrangian", args.seed)
+            if rows * columns <= (HIGHS_QUICK_PAIRS if args.quick else HIGHS_PAIRS):
+                beside = apart(rows, columns, kind, "lp", args.seed)
+                case["lp_value"] = beside.get("bound")
+                table += [case, beside]
+            else:
+                table.append(case)
+    table.append(streaming(2_000 if args.quick else 20_000, args.seed))
+    write_results("assign_optimiser", table, args, title="Plans: gap, time, memory")
+
+
+if __name__ == "__main__":
+    main()

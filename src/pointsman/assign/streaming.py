@@ -1,0 +1,228 @@
+"""The same choice for requests that come one by one: prices are the state, and what comes back moves them.
+
+    duals = Duals(limits)
+    row = duals.arrival(cost, quality, groups)
+    column = duals.choose(row)              the least reduced cost, at the current prices
+    duals.spend(row, column)                what it is expected to use moves the prices
+    duals.label(groups, .8, 1.0)            predicted and real quality, late or never
+
+A price rises where more is used than each request's part, and falls where less is. What was missed so far
+(`debt`) raises it further until it is made good: steps alone hold a floor only in the end. Labels teach by
+how much predictions of a group are too high or too low, for the unlabelled too. Where capacity changes
+steps are long again. What runs is not planned anew.
+
+How many run at once is not priced here: the driver allows only columns with a free slot.
+Source: OmniRouter, streaming. Differs in: step sizes in the units of each limit, debt, labels that lack.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+
+from pointsman.assign.check import check_number
+from pointsman.assign.prices import Block, Layout
+from pointsman.errors import BadRequest
+from pointsman.types import Bools, Floats
+
+_FIRST_STEP: Final = 0.2
+_LAST_STEP: Final = 0.002
+_MEMORY: Final = 0.003
+"""Weight of the newest request in the running size of costs and uses."""
+
+_DEBT_REQUESTS: Final = 50.0
+"""A debt of so many requests' worth raises a price by its natural size: a row's range of cost by that of use."""
+
+_MOST_DEBT: Final = 20.0
+"""In those units: a limit that can't be kept for a while must not rule long after it can."""
+
+_LABEL_MEMORY: Final = 0.003
+_LABELS_BEFORE: Final = 20
+_TINY: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StreamLimits:
+    """What the stream keeps to, a request: limits of a window are divided by the requests expected in it.
+
+    Attributes:
+        columns: E.
+        minimum: of each floor, the least mean quality of its groups.
+        share: the most of the requests that a column may get, shape (E,); inf for no limit.
+        budget: the most that a request may use on the mean, shape (B,).
+    """
+
+    columns: int
+    minimum: tuple[Floats, ...] = ()
+    share: Floats | None = None
+    budget: Floats | None = None
+
+    def __post_init__(self) -> None:
+        for minimum in self.minimum:
+            for value in minimum.tolist():
+                check_number("quality floor", value, 0.0, 1.0)
+        if self.share is not None and self.share.shape != (self.columns,):
+            raise BadRequest(
+                f"shares of {self.share.shape} do not fit {self.columns} endpoints", remedy="Give one each"
+            )
+        for value in [*(() if self.share is None else self.share.tolist())]:
+            if value != math.inf:
+                check_number("share of the requests", value, 0.0)
+        for value in [*(() if self.budget is None else self.budget.tolist())]:
+            check_number("budget of a request", value, 0.0)
+
+    @property
+    def layout(self) -> Layout:
+        """Where each price stands; bounds are those of one request."""
+        parts = [-own for own in self.minimum]
+        parts += [] if self.share is None else [self.share]
+        parts.append(np.zeros(0) if self.budget is None else self.budget)
+        ends = np.cumsum([0, *map(len, parts)]).tolist()
+        slices = [slice(start, end) for start, end in pairwise(ends)]
+        floors = len(self.minimum)
+        return Layout(tuple(slices[:floors]), tuple(slices[floors:-1]), slices[-1], np.concatenate(parts))
+
+
+class Duals:
+    """The prices of a stream's limits.
+
+    State: prices, debts, the running size of costs and of what budgets are used for, what labels taught.
+    `arrival` and `choose` change nothing.
+
+    Args:
+        limits: what to keep to.
+        prices: where to begin, as a plan's duals say, in the order of `StreamLimits.layout`; 0 if None.
+    """
+
+    def __init__(self, limits: StreamLimits, prices: Floats | None = None) -> None:
+        self._layout = limits.layout
+        count = len(self._layout.bound)
+        self._pools = (np.arange(limits.columns),)[: len(self._layout.loads)]
+        self._bias = [_Bias(len(minimum)) for minimum in limits.minimum]
+        self._prices = np.zeros(count) if prices is None else prices.astype(float)
+        self._debt, self._unit = np.zeros(count), np.ones(count)
+        self._cost, self._seen, self._since = 0.0, 0, 0
+        self.change(limits)
+
+    def change(self, limits: StreamLimits) -> None:
+        """Other limits of the same kind from now on: capacity that came or went. Prices stay, steps are long again."""
+        self.limits, self._layout = limits, limits.layout
+        free = self._layout.free
+        self._bound = np.where(free, self._layout.bound, np.inf)
+        self._debt[~free] = self._prices[~free] = 0.0
+        self._since = 0
+
+    @property
+    def prices(self) -> Floats:
+        """What counts now: the prices, and what a debt adds, shape (M,)."""
+        owed = np.maximum(self._debt / (_DEBT_REQUESTS * self._unit), 0.0)
+        prices: Floats = self._prices + owed * self._cost / self._unit
+        return prices
+
+    def arrival(
+        self,
+        cost: Floats,
+        quality: Floats,
+        groups: tuple[int, ...] = (),
+        spent: tuple[Floats, ...] = (),
+        allowed: Bools | None = None,
+    ) -> Block:
+        """One request as a block of one row; its quality is corrected by what labels taught.
+
+        Args:
+            cost: shape (E,), at least 0, finite where allowed.
+            quality: shape (E,), in [0, 1].
+            groups: its group in each floor, -1 for none.
+            spent: what it would use of each budget, each of shape (E,).
+            allowed: shape (E,): hard limits, and free slots; all if None.
+        """
+        each = list(zip(groups, self._bias, strict=True))
+        bias = next((own.mean[group] for group, own in each if group >= 0), 0.0)
+        worth = np.clip(quality + bias, 0.0, 1.0)[np.newaxis]
+        return Block(
+            layout=self._layout,
+            cost=(cost if allowed is None else np.where(allowed, cost, np.inf))[np.newaxis],
+            worth=worth,
+            quality=worth,
+            group=tuple(np.array([group if group >= 0 else len(own.mean)]) for group, own in each),
+            uses=(None,) * len(self._pools),
+            pools=self._pools,
+            spent=tuple(use[np.newaxis] for use in spent),
+        )
+
+    def choose(self, row: Block) -> int:
+        """The column of least reduced cost; of equals the first.
+
+        Raises: BadRequest where none is allowed, or a prediction is not a number.
+        """
+        reduced = row.reduced(self.prices)[0]
+        column = int(reduced.argmin())
+        if not reduced[column] < math.inf:
+            raise BadRequest(
+                "no endpoint with a finite prediction is allowed for the request",
+                remedy="Let it wait, or add a choice that is always allowed, such as to skip",
+            )
+        return column
+
+    def spend(self, row: Block, column: int) -> None:
+        """Move the prices by what the request is expected to use of each limit, against its part."""
+        used, bound = row.used(np.array([column])), self._bound.copy()
+        for own, group in zip(self._layout.floors, row.group, strict=True):
+            bound[own] = np.where(np.arange(own.stop - own.start) == group[0], bound[own], 0.0)
+        over = np.where(np.isfinite(bound), used - bound, 0.0)
+        self._size(row)
+        step = max(_LAST_STEP, _FIRST_STEP / math.sqrt(1.0 + self._since))
+        self._prices = np.maximum(self._prices + step * self._cost / self._unit * (over / self._unit), 0.0)
+        owed = np.clip((self._debt + over) / self._unit / _DEBT_REQUESTS, -1.0, _MOST_DEBT)
+        self._debt = owed * _DEBT_REQUESTS * self._unit
+        self._since += 1
+
+    def _size(self, row: Block) -> None:
+        """Keep the mean range, over a row's columns, of cost and of what each limit bounds."""
+        weight = max(_MEMORY, 1.0 / (self._seen + 1))
+        finite = np.isfinite(row.cost[0])
+        self._cost += weight * (float(np.ptp(row.cost[0][finite])) - self._cost)
+        for own, group, bias in zip(self._layout.floors, row.group, self._bias, strict=True):
+            if group[0] < own.stop - own.start:
+                bias.requests[group[0]] += 1
+                k = own.start + group[0]
+                self._unit[k] += weight * (float(np.ptp(row.quality[0][finite])) - self._unit[k])
+        for k, spent in enumerate(row.spent, start=self._layout.budgets.start):
+            self._unit[k] += weight * (float(np.ptp(spent[0][finite])) - self._unit[k])
+        np.maximum(self._unit, _TINY, out=self._unit)
+        self._seen += 1
+
+    def label(self, groups: tuple[int, ...], predicted: float, realised: float) -> None:
+        """Learn how far predictions of a group are off, and owe what the unlabelled will have lacked as well.
+
+        A label stands for as many requests as there are of its group for each label: that is right where
+        labels come by chance, not for the easy ones alone.
+
+        Args:
+            groups: the request's, as for `arrival`.
+            predicted: of the column that ran, as its row says: `row.quality[0, column]`.
+            realised: what came back, in [0, 1].
+        """
+        check_number("quality that came back", realised, 0.0, 1.0)
+        error = realised - predicted
+        for own, group, bias in zip(self._layout.floors, groups, self._bias, strict=True):
+            if group >= 0:
+                self._debt[own.start + group] -= error * bias.add(group, error)
+
+
+class _Bias:
+    """By group: what to add to predictions, and how many requests and labels there were."""
+
+    def __init__(self, groups: int) -> None:
+        self.mean, self.requests, self._labels = np.zeros(groups), np.zeros(groups), np.zeros(groups)
+
+    def add(self, group: int, error: float) -> float:
+        """Learn an error of the corrected prediction; gives how many requests its label stands for."""
+        self._labels[group] += 1
+        weight = max(_LABEL_MEMORY, 1.0 / (self._labels[group] + _LABELS_BEFORE))
+        self.mean[group] += weight * error
+        return max(1.0, float(self.requests[group] / self._labels[group]))
