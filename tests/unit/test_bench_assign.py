@@ -86,7 +86,8 @@ def test_where_cheap_endpoints_complement_each_other_little_is_paid(bench: Modul
     assert found["best single"]["best_quality"] == pytest.approx(0.95, abs=0.04)
     assert found["ours"]["best_quality"] > 0.9
     assert found["oracle"]["cost_at_best"] < 0.2
-    assert found["ours"]["quality_at_70"] > found["threshold"]["quality_at_70"] + 0.02
+    at_a_fifth = {curve.name: np.interp(0.2, curve.cost_share, curve.quality) for curve in panel.curves}
+    assert at_a_fifth["ours"] > at_a_fifth["threshold"] + 0.15
     assert found["ours"]["aiq"] > found["threshold"]["aiq"]
     assert {curve.name for curve in panel.curves} == {
         "ours", "as forecast", "nearest neighbours", "threshold", "oracle",
