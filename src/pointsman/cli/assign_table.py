@@ -48,7 +48,7 @@ def print_plan(
     problem: Problem, plan: Plan, shares: Sequence[EndpointShare], changes: Sequence[WhatIf]
 ) -> None:
     """Print it; one row for each of `shares`."""
-    table = Table(title="Planned, as predicted", title_justify="left", box=None, pad_edge=False)
+    table = Table(title="Planned, as predicted", title_justify="left", box=None, padding=(0, 1, 0, 0))
     for head in _HEADS:
         table.add_column(head, justify="left" if head == "endpoint" else "right", no_wrap=head == "endpoint")
     for row in shares:
@@ -57,7 +57,7 @@ def print_plan(
             f"{row.requests:,}",
             f"{row.share:.1%}",
             "-" if row.quality is None else f"{row.quality:.3f}",
-            *(f"{value:,.4g}" for value in (row.price_usd, row.energy_j, row.time_s, row.makespan_s)),
+            *(f"{value:,.3g}" for value in (row.price_usd, row.energy_j, row.time_s, row.makespan_s)),
         )
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)

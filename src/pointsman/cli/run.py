@@ -140,7 +140,7 @@ def _failures(ends: Counter[End]) -> str:
 
 def _print_spent(planned: PlannedRows, spent: Mapping[str, Spent]) -> None:
     """What each endpoint did, and what the whole plan expected."""
-    table = Table(title="Ran", title_justify="left", box=None, pad_edge=False)
+    table = Table(title="Ran", title_justify="left", box=None, padding=(0, 1, 0, 0))
     for head in ("endpoint", "answered", "failed", "refused", "open", "$", "J", "slot s"):
         table.add_column(head, justify="left" if head == "endpoint" else "right", no_wrap=head == "endpoint")
     for column, (name, own) in enumerate(spent.items()):
@@ -168,4 +168,4 @@ def _print_spent(planned: PlannedRows, spent: Mapping[str, Spent]) -> None:
 
 
 def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.4g}"
+    return "-" if value is None else f"{value:,.3g}"
