@@ -88,6 +88,7 @@ async def test_a_batch_is_planned_at_the_floor_and_run_where_the_plan_says(
     assert "what if quality +1 point: costs" in made.stdout
     assert "one more point of quality costs" in made.stdout
     assert "(gap 0.0" in made.stdout
+    assert "predicted of small, large: from defaults; accuracy declared" in made.stdout
     ran = await pointsman("run", "r.plan.jsonl")
     assert ran.exit_code == 0, ran.output
     results = read(here / "r.results.jsonl")
@@ -247,6 +248,7 @@ async def test_failures_are_retried_when_run_again_and_refusals_when_asked_for(
         own["response"]["status_code"] if own["response"] else own["error"]["code"] for own in results
     )
     assert ends == {200: 3, 400: 1, 500: 1, "upstream_cut": 1}
+    assert upstream.most_running <= 2, "large's slots"
     assert len(upstream.bodies) == 7
     await pointsman("run", "r.plan.jsonl")
     assert len(upstream.bodies) == 9, "the cut one and the 500"

@@ -19,17 +19,17 @@ from pointsman.batch.forecast import Forecast, check_memory, forecast
 from pointsman.batch.limits import BatchLimits, problem_of
 from pointsman.batch.parquet_requests import rewrite
 from pointsman.batch.plan_file import Expected, PlanHead, write_plan
-from pointsman.batch.requests import Fingerprint, fingerprint, read_requests
+from pointsman.batch.requests import Fingerprint, ParseBody, fingerprint, read_requests
 from pointsman.batch.what_if import WhatIf, what_ifs
 from pointsman.build import body_reader_of, endpoints_of, predictor_of, read_config
-from pointsman.cli.assign_table import endpoint_shares, print_bad, print_plan, together
+from pointsman.cli.assign_table import endpoint_shares, print_bad, print_plan, print_sources, together
 from pointsman.cli.assign_words import floors_of, loads_of, objective_of
 from pointsman.cli.collect import COLUMNS
 from pointsman.cli.collect_inputs import only_endpoints
 from pointsman.cli.progress import progress
 from pointsman.clock import RealClock
-from pointsman.config import Config
 from pointsman.errors import ConfigError
+from pointsman.predict.base import Predictor, quality_sources
 from pointsman.types import Endpoint
 
 MEMORY_SHARE: Final = 0.8
@@ -100,24 +100,31 @@ def assign(
     )  # fmt: skip
     made = only_endpoints(read_config(config), only or [])
     endpoints = endpoints_of(made)
+    if not endpoints:
+        raise ConfigError(
+            f"{made.file} has no endpoint",
+            remedy="Add one to model_list, or a model to pointsman.fleet.models",
+        )
     names = [endpoint.name for endpoint in endpoints]
     LoadLimit.share(names, limits.max_share_requests)  # so that a slip is told before the long part
     out = out or requests.with_name(f"{requests.stem}.plan.jsonl")
     batch_file = _batch_file(requests, out)
-    tags = frozenset(privacy or ())
-    file, expected = _forecast(made, batch_file, deadline_s, tags, any_model=any_model)
+    profiles, predictor = predictor_of(made, RealClock())
+    parse = body_reader_of(made, any_model=any_model, privacy=frozenset(privacy or ()))
+    file, expected = _forecast(batch_file, parse, predictor, endpoints, deadline_s)
     print_bad(batch_file, expected.bad)
     problem, plan, changes = _solved(expected, endpoints, limits)
     shares = endpoint_shares(expected, plan, endpoints)
     sums = together(shares)
     print_plan(problem, plan, [*shares, sums], changes)
+    print_sources(profiles.provenance, quality_sources(predictor))
     head = PlanHead(
         requests=str(batch_file.resolve()),
         file=file,
         config=str(config.resolve()) if config else None,
         endpoints=expected.endpoints,
         any_model=any_model,
-        settings={**asdict(limits), "deadline_s": deadline_s, "privacy": sorted(tags)},
+        settings={**asdict(limits), "deadline_s": deadline_s, "privacy": privacy or []},
         summary=_summary(expected, problem, plan),
         expected=Expected(sums.price_usd, sums.energy_j, sums.time_s),
         rows=len(expected.custom_ids) + len(expected.bad),
@@ -149,17 +156,13 @@ def _solved(
 
 
 def _forecast(
-    config: Config, path: Path, deadline_s: float | None, privacy: frozenset[str], *, any_model: bool
+    path: Path,
+    parse: ParseBody,
+    predictor: Predictor,
+    endpoints: Sequence[Endpoint],
+    deadline_s: float | None,
 ) -> tuple[Fingerprint, Forecast]:
     """What the batch file is, and what its requests are expected to give."""
-    endpoints = endpoints_of(config)
-    if not endpoints:
-        raise ConfigError(
-            f"{config.file} has no endpoint",
-            remedy="Add one to model_list, or a model to pointsman.fleet.models",
-        )
-    _, predictor = predictor_of(config, RealClock())
-    parse = body_reader_of(config, any_model=any_model, privacy=privacy)
     with Progress(*COLUMNS, console=Console(stderr=True)) as shown:
         task = shown.add_task("reading", total=None)
         file = fingerprint(path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -68,6 +68,16 @@ def print_plan(
         console.print("not used up: " + _words(replace(limit, dual=0.0) for limit in loose), markup=False)
     for change in changes:
         console.print(f"what if {change.change}: {change.effect}", markup=False)
+
+
+def print_sources(provenance: Mapping[str, str], quality: Mapping[str, str]) -> None:
+    """Where the predictions are from; endpoints of which the same is to be said share a line."""
+    said: dict[str, list[str]] = {}
+    for name, sentence in provenance.items():
+        said.setdefault("; ".join(filter(None, (sentence, quality.get(name)))), []).append(name)
+    console = Console(highlight=False, soft_wrap=True)
+    for sentence, names in said.items():
+        console.print(f"predicted of {', '.join(names)}: {sentence}", markup=False)
 
 
 def _shapes(limit: LimitUse, plan: Plan) -> bool:
