@@ -34,7 +34,7 @@ from pointsman.assign.streaming import Duals, StreamLimits
 from pointsman.errors import BadRequest, PointsmanError
 from pointsman.report.bench import Cell, bench_parser, write_results
 
-SIZES = ("1000x10", "100000x20", "1000000x20")
+SIZES = ("1000x10", "20000x20", "100000x20", "1000000x20")
 KINDS = ("loose", "tight", "ties", "tenants", "all")
 TENANTS = tuple("abcdefgh")
 HIGHS_PAIRS = 2_000_000
@@ -151,19 +151,23 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--only", nargs="+", default=None, help=f"sizes; default {' '.join(SIZES)}")
     parser.add_argument("--kinds", nargs="+", default=KINDS, choices=KINDS)
+    parser.add_argument(
+        "--highs-pairs", type=int, default=None, help="the largest problem for HiGHS; default 2,000,000"
+    )
     parser.add_argument("--case", nargs=4, default=None, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.case:
         rows, columns, kind, policy = args.case
         print(json.dumps(measure(int(rows), int(columns), kind, policy, args.seed)))
         return
+    most = args.highs_pairs or (HIGHS_QUICK_PAIRS if args.quick else HIGHS_PAIRS)
     sizes = args.only or (("1000x10", "20000x20") if args.quick else SIZES)
     table = []
     for size in sizes:
         rows, columns = map(int, size.split("x"))
         for kind in args.kinds if not args.quick else KINDS[:4]:
             case = apart(rows, columns, kind, "lagrangian", args.seed)
-            if rows * columns <= (HIGHS_QUICK_PAIRS if args.quick else HIGHS_PAIRS):
+            if rows * columns <= most:
                 beside = apart(rows, columns, kind, "lp", args.seed)
                 case["lp_value"] = beside.get("bound")
                 table += [case, beside]
