@@ -10,6 +10,7 @@ budgets bind hard, other pairs are chosen, and the bias is that of the plan with
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -53,7 +54,7 @@ def assured(
     calibration: FloorCalibration,
     *,
     confidence: float,
-    tasks: tuple[str, ...] | list[str] | None = None,
+    tasks: Sequence[str] | None = None,
 ) -> Assured:
     """The problem whose plan reaches the real floors with a confidence, each.
 
