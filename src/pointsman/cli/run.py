@@ -58,7 +58,7 @@ def run(
     Stopped or killed at any point, it goes on where it was when run again: answers are kept in a journal
     (OUT.journal) as they come, and only a request that was out at that moment is asked again, as are those that
     failed. The results, one line for each line of the batch file in its order and in OpenAI's batch format,
-    are written at the end.
+    are written at the end. Exit code 6 says that requests failed, or that an endpoint is dead.
 
     For example:
 
@@ -90,9 +90,13 @@ def run(
                     raise typer.Exit(INTERRUPTED) from None
         spent = write_results(out, planned, journal)
     _print_spent(planned, spent)
+    typer.echo(f"written: {out}")
     if failure is not None:
         raise failure
-    typer.echo(f"written: {out}")
+    if failures := sum(own.ends[End.FAILED] for own in spent.values()):
+        raise EngineError(
+            f"{failures:,} requests failed", remedy="Run the same command again: it asks them again"
+        )
 
 
 def _config(planned: PlannedRows, path: Path | None, wanted: NDArray[np.bool_]) -> Config:
@@ -158,11 +162,8 @@ def _print_spent(planned: PlannedRows, spent: Mapping[str, Spent]) -> None:
     table.add_row("all, as planned", *[""] * 4, *map(_figure, sums))
     console = Console(highlight=False)
     console.print(table)
-    ends = sum((own.ends for own in spent.values()), Counter[End]())
-    if ends[End.FAILED]:
-        console.print(f"{ends[End.FAILED]:,} failed: the same command asks them again")
-    if ends[End.REFUSED]:
-        console.print(f"{ends[End.REFUSED]:,} were refused as they are: --retry-failed asks them again")
+    if refused := sum(own.ends[End.REFUSED] for own in spent.values()):
+        console.print(f"{refused:,} were refused as they are: --retry-failed asks them again")
     if planned.bad:
         console.print(f"{len(planned.bad):,} lines could not be run; their results say why")
 
