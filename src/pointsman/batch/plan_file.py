@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 import numpy as np
@@ -63,8 +63,8 @@ class PlanHead(msgspec.Struct, frozen=True):
 class PlanRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """One line of the batch file; `code` and `error` say why it can't run, where there is no endpoint."""
 
-    line: int
-    offset: int
+    line: Annotated[int, msgspec.Meta(ge=1)]
+    offset: Annotated[int, msgspec.Meta(ge=0)]
     custom_id: str | None = None
     endpoint: str | None = None
     quality: float | None = None
