@@ -11,6 +11,7 @@ repair; every limit is kept; the gap is said.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -47,11 +48,12 @@ def lagrangian(problem: Problem, *, seed: int = 0) -> Plan:
     layout, rng = Layout.of(problem), np.random.default_rng(seed)
     found = maximise(problem, layout, rng)
     choice = repaired(problem, layout, found, found.sweep.choice, rng)
-    if found.infeasible:
-        return measured(
-            problem, layout, NAME, choice, None, found.sweep.prices, shortfall(problem, layout, found, rng)
-        )
-    return measured(problem, layout, NAME, choice, found.bound, found.sweep.prices)
+    plan = measured(
+        problem, layout, NAME, choice, None if found.infeasible else found.bound, found.sweep.prices
+    )
+    if found.infeasible and not plan.feasible:
+        return replace(plan, shortfall=shortfall(problem, layout, found, rng))
+    return plan
 
 
 def repaired(

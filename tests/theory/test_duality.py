@@ -1,0 +1,181 @@
+"""Theory tells us: what duality, scaling and large numbers say of plans."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pointsman.assign.lagrangian import lagrangian
+from pointsman.assign.lp import lp
+from pointsman.assign.plan_baselines import BASELINES, oracle
+from pointsman.assign.prices import JITTER, Block, Layout, jitter, sweep
+from pointsman.assign.problem import Budget, LoadLimit, Problem, QualityFloor
+from pointsman.assign.shortfall import best_quality
+
+
+def fleet(rows: int, columns: int = 6, seed: int = 0, *, tenants: bool = True, scale: float = 1.0) -> Problem:
+    """Dearer is better; tight shares, a budget, floors overall and for three tenants."""
+    rng = np.random.default_rng(seed)
+    size = np.geomspace(1, 30, columns)
+    tokens = rng.lognormal(0, 0.8, (rows, 1))
+    cost = tokens * size * rng.lognormal(0, 0.3, (rows, columns))
+    ability = np.linspace(-1, 2, columns) - rng.normal(0, 1, (rows, 1)) + rng.normal(0, 0.5, (rows, columns))
+    names = tuple(f"e{j}" for j in range(columns))
+    floors = [QualityFloor.overall(0.6)]
+    if tenants:
+        group = rng.choice(3, rows, p=[0.6, 0.3, 0.1])
+        floors.append(QualityFloor("tenant", ("a", "b", "c"), np.array([0.55, 0.6, 0.7]), group))
+    return Problem(
+        names,
+        (scale * cost).astype(np.float32),
+        (1 / (1 + np.exp(-ability))).astype(np.float32),
+        floors=tuple(floors),
+        loads=(LoadLimit.share(names, dict.fromkeys(names, rows * 1.3 // columns)),),
+        budgets=(Budget("energy_j", (tokens * size**1.2).astype(np.float32), 10.0 * rows),),
+    )
+
+
+def test_the_gap_is_small_and_the_bound_the_relaxations() -> None:
+    problem = fleet(1000)
+    plan, exact = lagrangian(problem), lp(problem)
+    assert plan.feasible
+    assert exact.feasible
+    assert plan.gap is not None
+    assert exact.bound is not None
+    assert plan.bound is not None
+    assert plan.gap < 1e-3
+    assert exact.bound * (1 - 1e-5) <= plan.bound <= exact.bound * (1 + 1e-7)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_sample_and_the_undecided_rows_reach_the_optimum_of_many(seed: int) -> None:
+    """60,000 rows, of which 16,384 are climbed first and the rest only where undecided."""
+    plan = lagrangian(fleet(60_000, seed=seed))
+    assert plan.feasible
+    assert plan.gap is not None
+    assert plan.gap < 1e-4
+
+
+def test_ties_among_many_rows_are_settled() -> None:
+    """Four kinds of request, thousands alike, an endpoint that is free."""
+    rng = np.random.default_rng(3)
+    kind = rng.integers(4, size=40_000)
+    cost = np.array([[0, 1, 2], [0, 2, 3], [0, 1, 3], [0, 2, 4]], dtype=np.float32)[kind]
+    quality = np.array(
+        [[0.2, 0.6, 0.8], [0.4, 0.5, 0.9], [0.1, 0.3, 0.7], [0.3, 0.6, 0.7]], dtype=np.float32
+    )[kind]
+    names = ("free", "small", "large")
+    loads = (LoadLimit.share(names, {"large": 10_000, "small": 20_000}),)
+    plan = lagrangian(Problem(names, cost, quality, floors=(QualityFloor.overall(0.55),), loads=loads))
+    assert plan.feasible
+    assert plan.gap is not None
+    assert plan.gap < 1e-3
+
+
+def test_complementary_slackness() -> None:
+    """A limit with a price is used up: what is left of it, priced, is within the gap."""
+    plan = lagrangian(fleet(2000))
+    assert plan.bound is not None
+    scale = {"quality floor": 1}
+    left = sum(
+        limit.dual * max(0.0, limit.slack) * (limit.rows or scale.get(limit.kind, 1)) for limit in plan.limits
+    )
+    assert left <= plan.objective - plan.bound + 1e-4 * plan.objective
+    assert any(limit.dual > 0 for limit in plan.limits)
+    for limit in plan.limits:
+        if limit.slack > 0.05 * abs(limit.limit):
+            assert limit.dual * (limit.rows or limit.limit) < 1e-3 * plan.objective
+
+
+def test_costs_in_another_unit_scale_the_prices_and_change_no_choice() -> None:
+    plan, scaled = lagrangian(fleet(500)), lagrangian(fleet(500, scale=1024.0))
+    assert scaled.choice.tolist() == plan.choice.tolist()
+    assert scaled.objective == pytest.approx(1024 * plan.objective)
+    assert [limit.dual for limit in scaled.limits] == pytest.approx(
+        [1024 * limit.dual for limit in plan.limits], rel=1e-3, abs=1e-6
+    )
+
+
+def test_a_dual_is_what_one_more_point_costs() -> None:
+    rows = 4000
+    problem = fleet(rows, tenants=False)
+    plan = lagrangian(problem)
+    asked = float(problem.floors[0].minimum[0]) + 0.001
+    names, cost, quality = problem.endpoints, problem.cost, problem.quality
+    more = lagrangian(
+        Problem(names, cost, quality, None, (QualityFloor.overall(asked),), problem.loads, problem.budgets)
+    )
+    assert more.bound is not None
+    assert plan.bound is not None
+    assert more.bound - plan.bound == pytest.approx(plan.limits[0].dual * 0.001 * rows, rel=0.05)
+
+
+def test_equal_arguments_give_equal_plans() -> None:
+    one, other = lagrangian(fleet(20_000, seed=4)), lagrangian(fleet(20_000, seed=4))
+    assert (one.choice == other.choice).all()
+    assert one.limits == other.limits
+
+
+def test_the_best_quality_there_is_can_nearly_be_asked_for_and_no_more() -> None:
+    problem = fleet(1000, tenants=False)
+    names, cost, quality = problem.endpoints, problem.cost, problem.quality
+    without = Problem(names, cost, quality, loads=problem.loads, budgets=problem.budgets)
+    best = best_quality(without, np.random.default_rng(0))
+    assert best is not None
+
+    def asked(minimum: float) -> Problem:
+        return Problem(
+            names, cost, quality, None, (QualityFloor.overall(minimum),), problem.loads, problem.budgets
+        )
+
+    assert lagrangian(asked(best - 0.002)).feasible
+    beyond = lagrangian(asked(best + 0.002))
+    assert beyond.shortfall is not None
+    assert beyond.shortfall.limit == "quality floor all"
+    assert beyond.shortfall.reachable == pytest.approx(best, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_baselines_choose_allowed_columns_and_none_beats_the_bound(name: str) -> None:
+    base = fleet(400)
+    allowed = np.random.default_rng(1).random(base.shape) < 0.7
+    allowed[~allowed.any(axis=1), 0] = True
+    cost = np.where(allowed, base.cost, np.nan)
+    problem = Problem(base.endpoints, cost, base.quality, allowed, base.floors, base.loads, base.budgets)
+    plan, best = BASELINES[name](problem), lagrangian(problem)
+    assert allowed[np.arange(400), plan.choice].all()
+    assert plan.policy == name
+    assert np.isfinite(plan.objective)
+    assert best.bound is not None
+    assert not plan.feasible or plan.objective >= best.bound
+
+
+def test_the_oracle_keeps_limits_in_truth() -> None:
+    problem = fleet(500, tenants=False)
+    happened = (np.random.default_rng(2).random(problem.shape) < problem.quality).astype(np.float32)
+    plan = oracle(problem, problem.cost, happened)
+    assert plan.feasible
+    assert happened[np.arange(500), plan.choice].mean() >= 0.6
+    assert plan.objective <= lagrangian(problem).objective
+
+
+def test_jitter_is_within_its_size_and_the_same_for_the_same_pair() -> None:
+    whole = jitter(np.arange(1000), 45)
+    assert (whole >= 1).all()
+    assert (whole < 1 + JITTER).all()
+    assert (jitter(np.array([7, 500]), 45) == whole[[7, 500]]).all()
+    for one in range(45):
+        for other in range(one):
+            assert abs(np.corrcoef(whole[:, one], whole[:, other])[0, 1]) < 0.35
+
+
+def test_a_sweep_sums_what_blocks_give() -> None:
+    problem = fleet(30_000)  # more than one chunk
+    layout = Layout.of(problem)
+    prices = np.where(layout.free, 0.5, 0.0)
+    at, whole = sweep(problem, layout, prices), Block.of(problem, layout, slice(None))
+    reduced = whole.reduced(prices)
+    assert at.value == pytest.approx(reduced.min(axis=1).sum() - layout.credit(prices))
+    assert (at.choice == reduced.argmin(axis=1)).all()
+    np.testing.assert_allclose(at.used, whole.used(at.choice))
+    assert (at.margin >= 0).all()
