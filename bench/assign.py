@@ -12,7 +12,8 @@ chosen on seed 100.
         oracle              chooses by the labels
         best single, cheapest, random: points, no curve
       cost_at_best: cost at the best single endpoint's quality, as a share of its cost; quality_at_70: at 70% of
-      its cost, relative to its quality; aiq, apgr, cpt, arena: `metrics/routing.py` (apgr and cpt: between the
+      its cost, relative to its quality; .._over_existing: the same, relative to the best of nearest
+      neighbours, threshold and single endpoints (of no higher cost); aiq, apgr, cpt, arena: `metrics/routing.py` (apgr and cpt: between the
       cheapest and the best single endpoint, by each way's forecasts; arena: best along the curve)
     second table: ten floors from the cheapest endpoint's quality to 98% of the best that ours reaches
         95%, 90%, 50%       plans for the floor with that confidence (`assign/assured.py`)
@@ -45,6 +46,7 @@ from pointsman.data.routing_sets import SHARED_SETS, RoutingSet, expected_cost, 
 from pointsman.metrics.intervals import Interval, Weighted, mean_of, paired_interval
 from pointsman.metrics.quality_cost import cost_at_quality, quality_at_cost
 from pointsman.metrics.routing import StrongShares, aiq, apgr, arena_score, cpt, strong_shares
+from pointsman.predict.features.base import TextEncoder
 from pointsman.predict.features.cache import CachedEncoder
 from pointsman.predict.features.hot import HotFeatures
 from pointsman.predict.features.minilm import MiniLmEncoder
@@ -115,7 +117,8 @@ def cases(data: RoutingSet, seed: int, args: argparse.Namespace) -> Iterator[Cas
         inner = QUICK_FOLDS if args.quick else MANY_FOLDS if few else FOLDS
         options = FitOptions("knn", features, folds=inner, seed=seed, tasks=known == TOLD)
         made = kept_forecasts(data, known, options, args.keep)
-        yield fitted_case(data, known, made)
+        nearest = plain_neighbours(data, made.outer, features, args.keep)
+        yield fitted_case(data, known, made, nearest)
         Console(stderr=True).print(f"{data.name}, {known}, seed {seed}", highlight=False)
 
 
@@ -130,11 +133,7 @@ def kept_forecasts(data: RoutingSet, known: str, options: FitOptions, keep: Path
                 found["inner"],
                 found["held_out"].astype(float),
             )
-    queries = Queries(data.matrix.prompts, data.matrix.tasks)
-    if options.features == "minilm":
-        encoder = MiniLmEncoder()
-        cached = encoder if keep is None else CachedEncoder(encoder, keep / "minilm.sqlite")
-        queries = queries.with_encoding(encoder, cached.encode(queries.texts))
+    queries, _ = encoded(data, options.features, keep)
     made = nested_forecasts(data.matrix, options, queries, FOLDS)
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
@@ -148,7 +147,17 @@ def kept_forecasts(data: RoutingSet, known: str, options: FitOptions, keep: Path
     return made
 
 
-def fitted_case(data: RoutingSet, known: str, made: NestedForecasts) -> Case:
+def encoded(data: RoutingSet, features: str, keep: Path | None) -> tuple[Queries, TextEncoder | None]:
+    """The set's queries, and the sentence encoder that they have been encoded with, if any."""
+    queries = Queries(data.matrix.prompts, data.matrix.tasks)
+    if features != "minilm":
+        return queries, None
+    encoder = MiniLmEncoder()
+    cached = encoder if keep is None else CachedEncoder(encoder, keep / "minilm.sqlite")
+    return queries.with_encoding(encoder, cached.encode(queries.texts)), encoder
+
+
+def fitted_case(data: RoutingSet, known: str, made: NestedForecasts, nearest: Floats) -> Case:
     """Calibrate each outer fold by what the fit without it said of its own rows."""
     matrix = data.matrix
     tasks = matrix.tasks if known == TOLD else ("",) * len(matrix.tasks)
@@ -164,21 +173,22 @@ def fitted_case(data: RoutingSet, known: str, made: NestedForecasts) -> Case:
         )  # fmt: skip
         ours[own] = calibration.contrasts.applied(made.forecast[own], [tasks[row] for row in own])
         calibrations.append(calibration)
-    forecasts = {OURS: ours, RAW: made.forecast, NEAREST: plain_neighbours(data, made.outer)}
+    forecasts = {OURS: ours, RAW: made.forecast, NEAREST: nearest}
     return Case(data, known, planned, forecasts, calibrations, made.outer)
 
 
-def plain_neighbours(data: RoutingSet, folds: NDArray[np.int64]) -> Floats:
-    """The mean of the 16 nearest of the other folds, shape (N, E)."""
+def plain_neighbours(data: RoutingSet, folds: NDArray[np.int64], features: str, keep: Path | None) -> Floats:
+    """The mean of the 16 nearest of the other folds, shape (N, E); by the sentence embedding if there is one."""
     hot = HotFeatures()
-    queries = Queries.without_task(data.matrix.prompts)
+    queries, sentence = encoded(data, features, keep)
+    unknown = queries.with_tasks(("",) * queries.n)
     made = np.empty_like(data.matrix.quality)
     for fold in np.unique(folds):
         rest, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         model = KnnQuality.fit(
-            data.matrix.take(rest), hot, None, queries=queries.take(rest), settings=KnnSettings.eccos()
+            data.matrix.take(rest), hot, sentence, queries=unknown.take(rest), settings=KnnSettings.eccos()
         )
-        made[own] = model.forecast(queries.take(own)).quality.value
+        made[own] = model.forecast(unknown.take(own)).quality.value
     return made
 
 
@@ -249,7 +259,7 @@ def curve_rows(seeds: Sequence[Case], args: argparse.Namespace) -> tuple[list[di
         row["aiq"] = float(np.mean([aiq(*own, begin, float(data.cost.mean(axis=0).max())) for own in means]))
         rows.append(row | shares_cells(name, seeds, weak, strong) | arena_cells(data, means))
     rows += list(point_rows(data, first.known, weak, strong))
-    against_existing(rows)
+    against_existing(rows, data)
     curves = [
         Curve(name, np.mean([w[name].cost.mean(axis=0) for w in made], axis=0) / unit.mean(),
               np.mean([w[name].quality.mean(axis=0) for w in made], axis=0))
@@ -312,15 +322,22 @@ def point_rows(data: RoutingSet, known: str, weak: int, strong: int) -> Iterator
         yield row | arena_cells(data, [(np.array([spent]), np.array([got]))])
 
 
-def against_existing(rows: list[dict[str, Cell]]) -> None:
-    """Ours beside the best of the existing ways in the table, at the same cost and at the same quality."""
+def against_existing(rows: Sequence[dict[str, Cell]], data: RoutingSet) -> None:
+    """Ours beside the best of the existing ways and single endpoints, at the same cost and at the same quality."""
+    _, strong = ends(data)
+    cost, quality = data.cost.mean(axis=0), data.matrix.quality.mean(axis=0)
     found = {str(row["way"]): row for row in rows}
     ours = found[OURS]
-    quality = [float(found[name]["quality_at_70"] or 0.0) for name in EXISTING]
-    cost = [float(found[name]["cost_at_best"] or 1.0) for name in EXISTING]
-    best, least = np.nanmax([0.0, *quality]), np.nanmin([1.0, *cost])
-    ours["quality_over_existing"] = (1 + float(ours["quality_at_70"] or 0.0)) / (1 + float(best)) - 1
-    ours["cost_over_existing"] = float(ours["cost_at_best"] or 1.0) / float(least) - 1
+    single = np.max(quality, where=cost <= SHARE * cost[strong], initial=0.0) / quality[strong] - 1
+    at_70 = [single, *(_number(found[name]["quality_at_70"]) for name in EXISTING)]
+    at_best = [1.0, *(_number(found[name]["cost_at_best"]) for name in EXISTING)]
+    best = float(np.nanmax(at_70))
+    ours["quality_over_existing"] = (1 + _number(ours["quality_at_70"])) / (1 + best) - 1
+    ours["cost_over_existing"] = _number(ours["cost_at_best"]) / float(np.nanmin(at_best)) - 1
+
+
+def _number(cell: Cell) -> float:
+    return float(cell) if isinstance(cell, float) else np.nan
 
 
 # Floors

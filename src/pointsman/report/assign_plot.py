@@ -12,9 +12,11 @@ from pointsman.report.figure import INK, PALETTE, QUIET, caption, new_figure, st
 from pointsman.types import Floats
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _WIDTH_IN, _HEIGHT_IN = 11.0, 8.4
+_LOG_FROM = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +65,18 @@ def plot_curves(panels: Sequence[CurvePanel], about: str) -> Figure:
             )  # fmt: skip
         cost, quality = np.array(panel.alone).T
         axes.plot(cost, quality, "o", color=INK, markersize=4, label="one endpoint for all")
-        axes.set_xscale("log")
+        spread = [
+            float(share) for curve in panel.curves for share in (curve.cost_share[0], curve.cost_share[-1])
+        ]
+        if max(spread) > _LOG_FROM * min(spread):
+            axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda share, _: f"{share:.0%}")
         low = min(float(curve.quality.min()) for curve in panel.curves)
         high = max(float(curve.quality.max()) for curve in panel.curves if curve.name != "oracle")
         axes.set_ylim(low - 0.03, high + 0.06)
         axes.set(xlabel="mean cost, share of the best single endpoint's", ylabel="mean quality")
         title(axes, panel.name)
-    grid[0].legend(loc="lower right", fontsize=8, frameon=False)
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
+    _legend(grid, len(panels))
     caption(figure, about)
     return figure
 
@@ -95,8 +100,17 @@ def plot_floors(panels: Sequence[FloorPanel], about: str) -> Figure:
             axes.fill_between(panel.asked, low, high, color=colour, alpha=0.15, linewidth=0)
         axes.set(xlabel="floor asked for", ylabel="reached above it, points")
         title(axes, panel.name)
-    grid[0].legend(loc="lower left", fontsize=8, frameon=False)
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
+    _legend(grid, len(panels))
     caption(figure, about)
     return figure
+
+
+def _legend(grid: Sequence[Axes], panels: int) -> None:
+    """In the place that is left over, else in the first panel."""
+    lines, names = grid[0].get_legend_handles_labels()
+    for axes in grid[panels:]:
+        axes.set_axis_off()
+    if panels < len(grid):
+        grid[panels].legend(lines, names, loc="center left", fontsize=10, frameon=False)
+    else:
+        grid[0].legend(loc="lower left", fontsize=8, frameon=False)
