@@ -328,11 +328,11 @@ def against_existing(rows: Sequence[dict[str, Cell]], data: RoutingSet) -> None:
     cost, quality = data.cost.mean(axis=0), data.matrix.quality.mean(axis=0)
     found = {str(row["way"]): row for row in rows}
     ours = found[OURS]
-    single = np.max(quality, where=cost <= SHARE * cost[strong], initial=0.0) / quality[strong] - 1
-    at_70 = [single, *(_number(found[name]["quality_at_70"]) for name in EXISTING)]
+    singles = (quality[cost <= SHARE * cost[strong]] / quality[strong] - 1).tolist()
+    at_70 = [*singles, *(_number(found[name]["quality_at_70"]) for name in EXISTING)]
     at_best = [1.0, *(_number(found[name]["cost_at_best"]) for name in EXISTING)]
-    best = float(np.nanmax(at_70))
-    ours["quality_over_existing"] = (1 + _number(ours["quality_at_70"])) / (1 + best) - 1
+    if known := [own for own in at_70 if np.isfinite(own)]:
+        ours["quality_over_existing"] = (1 + _number(ours["quality_at_70"])) / (1 + max(known)) - 1
     ours["cost_over_existing"] = _number(ours["cost_at_best"]) / float(np.nanmin(at_best)) - 1
 
 
