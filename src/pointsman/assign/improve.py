@@ -27,6 +27,7 @@ _PAIR_VALUES: Final = 500_000
 _MOVES_PAIRED: Final = 400
 _PENALTY: Final = 10.0
 _KICKED: Final = 3
+_RISE: Final = 10.0
 _SLIVER: Final = 1e-12
 
 
@@ -59,12 +60,14 @@ class Effort:
         moves: of one row in a descent, at most.
         pairs: moves of two rows at once in a descent, at most.
         kicks: how often a few rows are moved by chance and the descent begins again, at most.
+        rises: how often what is still broken may count ten times as much, at most.
         target: the cost above the bound at which there is no need to go on.
     """
 
     moves: int = 5000
     pairs: int = 40
     kicks: int = 0
+    rises: int = 6
     target: float = 0.0
 
 
@@ -128,7 +131,7 @@ class _Search:
         unit[unit == 0] = 1.0  # nobody uses it, or nobody can move
         highest = float(candidates.cost.max(initial=0.0)) or 1.0
         self._sliver = _SLIVER * highest
-        self._penalty = _PENALTY * highest / unit + prices
+        self._penalty = self._base = _PENALTY * highest / unit + prices
 
     @property
     def current(self) -> NDArray[np.int64]:
@@ -143,26 +146,38 @@ class _Search:
         return float(self._all.regret[self.current].sum() + self._prices @ self._slack)
 
     def descend(self, effort: Effort) -> None:
-        """Moves of one row, then of two, while they help."""
-        left = self.singles(effort.moves)
-        for _ in range(effort.pairs):
-            if not self.pair():
+        """Moves of one row, then of two, while they help; what stays broken, however little, counts ever more."""
+        self._penalty = self._base
+        for _ in range(effort.rises):
+            left = self.singles(effort.moves)
+            for _ in range(effort.pairs):
+                if not self.pair():
+                    break
+                left = self.singles(left)
+            broken = self._slack < 0
+            if not broken.any():
                 break
-            left = self.singles(left)
+            self._penalty = np.where(broken, _RISE * self._penalty, self._penalty)
+        self._penalty = self._base
 
     def kick(self, kicks: int, effort: Effort, rng: np.random.Generator) -> None:
         """Move a few rows by chance, descend, and go back unless that was better."""
         for _ in range(kicks):
-            best = self.above
-            if best <= effort.target or not len(self._now):
+            self._highest = self.above
+            if self._highest <= effort.target or not len(self._now):
                 return
-            self._highest = best
+            best = self._merit()
             kept = self._slack, self._now.copy(), self._change.copy(), self._dearer.copy()
             for candidate in rng.integers(len(self._now), size=_KICKED):
                 self._move(int(candidate))
             self.descend(effort)
-            if self.above >= best:
+            if self._merit() >= best:
                 self._slack, self._now, self._change, self._dearer = kept
+
+    def _merit(self) -> tuple[bool, float]:
+        """What is lowered: whether a limit is broken; the cost, and the breaches priced."""
+        broken = self._broken(self._slack)
+        return broken > 0, float(self._all.cost[self.current].sum()) + broken
 
     def singles(self, moves: int) -> int:
         """Move one row at a time, the best move first, while that helps; gives how many moves are left."""

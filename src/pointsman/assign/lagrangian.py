@@ -72,6 +72,8 @@ def repaired(
     """
     rows = problem.shape[0]
     effort = Effort(kicks=_KICKS if rows <= _KICKED_ROWS else 0, target=_TARGET * found.bound)
+    if found.infeasible:
+        effort = Effort(pairs=0, rises=1)
     bound = _eased(problem, layout)
     margin = np.where(choice == found.sweep.choice, found.sweep.margin, -1.0)
     made = choice.astype(np.int32)
