@@ -10,7 +10,7 @@ far more.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -170,7 +170,7 @@ class _Search:
             kept = self._slack, self._now.copy(), self._change.copy(), self._dearer.copy()
             for candidate in rng.integers(len(self._now), size=_KICKED):
                 self._move(int(candidate))
-            self.descend(effort)
+            self.descend(replace(effort, rises=2) if math.isfinite(self._highest) else effort)
             if self._merit() >= best:
                 self._slack, self._now, self._change, self._dearer = kept
 
