@@ -155,6 +155,14 @@ def test_it_can_be_for_those_alone_who_ask_for_it():
     assert not policy(SaysSo()).holds(make_request(router=Router("floor", 0.5)), decision())
 
 
+@pytest.mark.parametrize("admission", ["threshold", "random"])
+def test_a_model_name_that_only_asks_whether_leaves_the_cascade_as_it_is(admission):
+    request = make_request(router=Router(admission, 0.5))
+    assert policy(SaysSo()).holds(request, decision())
+    assert not policy(SaysSo(), always=False).holds(request, decision())
+    assert judged(policy(SaysSo(0.6, 0.9, 0.9)), request=request).column == 1, "by costs, not by its T"
+
+
 def test_it_begins_with_the_first_of_the_chain_that_can_serve():
     made = FirstAssign(NAMES, ("e2", "e0"))
     eligible = np.array([[True, True, True], [True, True, False], [False, True, False]])

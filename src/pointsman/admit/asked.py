@@ -14,7 +14,7 @@ from pointsman.admit.random import RandomAdmit
 from pointsman.admit.threshold import ThresholdAdmit
 from pointsman.types import Admit, Bools, CostTable, Request, Router
 
-_BY_NAME: Final = {"threshold": ThresholdAdmit, "random": RandomAdmit}
+ADMISSIONS: Final = {"threshold": ThresholdAdmit, "random": RandomAdmit}
 """Admissions that a model name `router-<policy>-<threshold>` may choose."""
 
 
@@ -51,6 +51,6 @@ class AskedAdmit:
         router = request.router
         if request.allow_skip is False:
             return self._always
-        if router is not None and router.policy in _BY_NAME:
-            return named.setdefault(router, _BY_NAME[router.policy](router.threshold))
+        if router is not None and router.policy in ADMISSIONS:
+            return named.setdefault(router, ADMISSIONS[router.policy](router.threshold))
         return self._opted_in if request.allow_skip else self._configured

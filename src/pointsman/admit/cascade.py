@@ -16,6 +16,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from pointsman.admit.answer import Verdict
+from pointsman.admit.asked import ADMISSIONS
 from pointsman.types import (
     UNASSIGNED,
     Admission,
@@ -78,7 +79,8 @@ class CascadeAnswers:
         chain: names, the smallest first; only later ones are asked after an answer.
         judge: tells how likely answers are right.
         terms: what runs and wrong answers cost.
-        always: False for requests that ask for it alone.
+        always: for every request whose model name chooses no other policy of endpoints; else for
+            `router-cascade-<t>` alone.
         samples: answers of an endpoint that are compared, where the judge heeds their agreement.
     """
 
@@ -101,8 +103,7 @@ class CascadeAnswers:
 
     def holds(self, request: Request, decision: Decision) -> int:
         """0 unless a later endpoint of the chain can follow; see `AnswerPolicy`."""
-        asked = _threshold(request) is not None or (self._always and request.router is None)
-        if not asked or decision.action is not Admission.RUN or decision.endpoint is None:
+        if not self._cascades(request) or decision.action is not Admission.RUN or decision.endpoint is None:
             return 0
         if all(name in decision.excluded for name in self._later(decision.endpoint)):
             return 0
@@ -130,6 +131,13 @@ class CascadeAnswers:
         if threshold is not None:
             return self._by_threshold(threshold, right, column, later, may_ask, said)
         return self._by_cost(request, table, right, column, may_ask, said)
+
+    def _cascades(self, request: Request) -> bool:
+        """Whether its caller asks for a cascade, or leaves the choice of endpoints to one that is for all."""
+        router = request.router
+        if _threshold(request) is not None:
+            return True
+        return self._always and (router is None or router.policy in ADMISSIONS)
 
     def _by_cost(
         self, request: Request, table: CostTable, right: Floats, column: int, may_ask: Bools, said: str
