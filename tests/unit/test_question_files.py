@@ -42,6 +42,27 @@ def test_a_csv_holds_multiple_choice_numbers_and_texts(tmp_path: Path) -> None:
     assert (text.task, text.dataset) == ("", "mine")
 
 
+def test_options_may_have_columns_of_their_own(tmp_path: Path) -> None:
+    rows = "c1,Which?,red,blue,3,,B\nn1,How many?,,,,,12\n"
+    choice, number = read_question_file(csv(tmp_path, rows, "id,question,A,B,c,D,answer\n"))
+    assert choice.text == "Which?\nA. red\nB. blue\nC. 3"
+    assert (choice.options, choice.answer) == ("ABC", OptionAnswer("B"))
+    assert (number.options, number.answer) == ("", NumberAnswer(12))
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("c1,Which?,red,,3,A\n", r"line 2: option B is empty, but C is not"),
+        ("c1,Which?,red,,,A\n", r"line 2: there is one option only, in column A"),
+        ("c1,Which?,red,blue,,C\n", r"line 2: the answer 'C' is none of the letters A, B"),
+    ],
+)
+def test_columns_of_options_with_gaps_are_refused(tmp_path: Path, rows: str, said: str) -> None:
+    with pytest.raises(DataError, match=said):
+        read_question_file(csv(tmp_path, rows, "id,question,A,B,C,answer\n"))
+
+
 @pytest.mark.parametrize(
     ("rows", "said"),
     [

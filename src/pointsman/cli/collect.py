@@ -51,7 +51,8 @@ def collect(
     questions: Annotated[
         Path | None,
         typer.Argument(
-            help="Your own questions: .jsonl, or .csv with id, question, choices, subject, answer."
+            help="Your own questions: .jsonl, or .csv with id, question, subject, answer and, for multiple choice, "
+            "columns A, B, ... (or a JSON list in choices); answer is then a letter."
         ),
     ] = None,
     named_set: Annotated[

@@ -1,8 +1,8 @@
 """Questions to collect outcomes on from a user's own file.
 
 *.jsonl  the format of `questions.jsonl` (see `questions.py`), prompts as they are
-*.csv    columns id, question, choices, subject, answer; `choices` is a list in JSON and `answer` one
-         of its letters; without choices `answer` is a number or a text
+*.csv    columns id, question, choices, subject, answer; `choices` is a list in JSON, or columns A, B, ... hold
+         one option each, and `answer` is a letter; without options `answer` is a number or a text
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _question(cells: Mapping[str, str], dataset: str) -> SetQuestion:
     for name in COLUMNS:
         if not cells[name]:
             raise DataError(f"{name} is empty", remedy="Fill it in, or remove the row")
-    choices = _choices(cells.get("choices", ""))
+    choices = _choices(cells.get("choices", "")) or _columns(cells)
     options = LETTERS[: len(choices)]
     lines = [f"{letter}. {choice}" for letter, choice in zip(options, choices, strict=True)]
     text = "\n".join([cells["question"], *lines])
@@ -88,9 +88,24 @@ def _choices(cell: str) -> list[str]:
     if not isinstance(choices, list) or not 1 < len(choices) <= len(LETTERS):
         raise DataError(
             f"choices is no list of 2 to {len(LETTERS)} options: {cell:.60}",
-            remedy='Write ["first", "second", ...]',
+            remedy='Write ["first", "second", ...], or use columns A, B, C, D',
         )
     return [str(choice) for choice in choices]
+
+
+def _columns(cells: Mapping[str, str]) -> list[str]:
+    """The options in columns A, B, ... of one row, of which the last may be empty."""
+    named = [cells.get(letter.casefold(), "") for letter in LETTERS] if {"a", "b"} <= cells.keys() else []
+    last = max((at for at, option in enumerate(named) if option), default=-1)
+    if "" in named[: last + 1]:
+        gap = named.index("")
+        raise DataError(
+            f"option {LETTERS[gap]} is empty, but {LETTERS[last]} is not",
+            remedy="Fill the columns A, B, ... from the left",
+        )
+    if last == 0:
+        raise DataError("there is one option only, in column A", remedy="Fill column B too, or empty both")
+    return named[: last + 1]
 
 
 def _answer(cell: str, options: str) -> AnswerSpec:
