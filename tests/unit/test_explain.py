@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -216,6 +217,13 @@ def test_a_policy_without_weights_has_scores_but_no_terms() -> None:
     assert explanation.candidates[0].terms == ()
     assert explanation.flips == ()
     assert explanation.to_text().splitlines()[1] == "policy cheapest"
+
+
+def test_no_other_choice_is_shown_of_a_request_that_does_not_run() -> None:
+    skipped = replace(decide(make_table(), BALANCED), action=Admission.SKIP, endpoint=None)
+    explanation = explain(skipped)
+    assert explanation.candidates
+    assert explanation.flips == (), "other weights would not have run it"
 
 
 def test_a_refused_request_lists_why_for_each_endpoint() -> None:

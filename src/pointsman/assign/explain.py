@@ -83,7 +83,7 @@ def explain(
     scored = _Scored.of(decision, table.endpoints, raw)
     by_value = _by_value(decision, table, value)
     candidates = _candidates(decision, table, raw, scored, facts or {}, by_value)
-    flips = _flips(decision.endpoint, table, raw, scored) if scored.weighted else ()
+    flips = _flips(decision.endpoint, table, raw, scored) if scored.weighted and decision.endpoint else ()
     if by_value is not None:
         flips = value_flips(decision, by_value, table, scored.eligible & np.isfinite(by_value.totals()))
     return Explanation(
@@ -199,7 +199,7 @@ def _notes(facts: EndpointFacts, *, usable: bool) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _flips(chosen: str | None, table: CostTable, raw: Floats, scored: _Scored) -> tuple[Flip, ...]:
+def _flips(chosen: str, table: CostTable, raw: Floats, scored: _Scored) -> tuple[Flip, ...]:
     """For each other usable endpoint what would have chosen it, the nearest weights first."""
     names, columns = table.endpoints, np.flatnonzero(scored.usable).tolist()
     costs = scored.costs[:, scored.usable].T
@@ -211,7 +211,7 @@ def _flips(chosen: str | None, table: CostTable, raw: Floats, scored: _Scored) -
             continue
         found = nearest_weights(costs[:, telling], row, scored.weights[telling])
         predictions = _prediction_changes(raw, scored, e)
-        possible = None if chosen is None else _within_intervals(table, raw, scored, names.index(chosen), e)
+        possible = _within_intervals(table, raw, scored, names.index(chosen), e)
         if isinstance(found, NearestWeights):
             whole = np.zeros(len(OBJECTIVES))
             whole[telling] = found.weights
