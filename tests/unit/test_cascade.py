@@ -169,6 +169,7 @@ def test_it_begins_with_the_first_of_the_chain_that_can_serve():
     chosen = made.assign([make_request()] * 3, make_table(ENDPOINTS, 3), eligible, ())
     assert chosen.endpoint_index.tolist() == [2, 0, 1]
     assert chosen.reason[0] == "the cascade begins with e2"
+    assert chosen.reason[1] == "e0 alone of the cascade can serve it"
     assert "no endpoint of the cascade" in chosen.reason[2]
 
 

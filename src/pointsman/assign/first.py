@@ -24,8 +24,8 @@ class FirstAssign:
 
     def __init__(self, endpoints: Sequence[str], chain: Sequence[str]) -> None:
         places = {name: float(place) for place, name in enumerate(chain)}
-        self._chain = frozenset(chain)
         self._place = np.array([places.get(name, float(len(chain))) for name in endpoints])
+        self._chained = self._place < len(chain)
 
     def assign(
         self, requests: Sequence[Request], table: CostTable, eligible: Bools, view: Sequence[EndpointView]
@@ -33,10 +33,17 @@ class FirstAssign:
         """Choose for R requests over E endpoints; see `AssignPolicy`."""
         del requests, view
         chosen, score = lowest(np.broadcast_to(self._place, eligible.shape), eligible)
-        reasons = tuple(self._reason(table.endpoints[column]) for column in chosen.tolist())
+        serving = (eligible & self._chained).sum(axis=1)
+        reasons = tuple(
+            self._reason(table.endpoints[column], count)
+            for column, count in zip(chosen.tolist(), serving.tolist(), strict=True)
+        )
         return Assignment(chosen, score, reasons)
 
-    def _reason(self, name: str) -> str:
-        if name in self._chain:
+    def _reason(self, name: str, serving: int) -> str:
+        """Why that one, where so many endpoints of the cascade can serve the request."""
+        if serving > 1:
             return f"the cascade begins with {name}"
+        if serving == 1:
+            return f"{name} alone of the cascade can serve it"
         return f"{name}, since no endpoint of the cascade can serve it"
