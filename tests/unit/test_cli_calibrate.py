@@ -81,6 +81,7 @@ def test_equal_predictions_run_all_or_none_and_it_says_so(tmp_path: Path) -> Non
         result = invoke("--predictions", path, "--run-share", share)
         assert result.exit_code == 0, result.output
         assert ("note: no threshold runs any query within the budget" in result.output) is said
+        assert ("the fewest that one runs are 100.0%" in result.output.replace("\n", " ")) is said
 
 
 def test_parquet_and_csv_say_the_same(tmp_path: Path) -> None:

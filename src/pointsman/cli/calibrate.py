@@ -158,7 +158,8 @@ def _print(given: Given, found: Curve, point: OperatingPoint, cost: str | None) 
     console.print(table)
     if point.run_share.value == 0:
         console.print(
-            "[yellow]note: no threshold runs any query within the budget[/]: raise it, or tell more apart"
+            "[yellow]note: no threshold runs any query within the budget[/]: the fewest that one runs are "
+            f"{_fewest(found):.1%}, as equal predictions run together. Raise the budget, or train on more"
         )
     if point.policy == "threshold":
         console.print(
@@ -178,6 +179,11 @@ def _holds_where(given: Given, point: OperatingPoint, cost: str | None) -> str |
     if cost == "energy_j" and len(given.data.floor_order) == 1:
         return "prices are equal: the floor takes the cheapest endpoint in dollars, and none are given"
     return None
+
+
+def _fewest(found: Curve) -> float:
+    """The least share above 0 that a threshold runs."""
+    return float(np.min(found.run_share, where=found.run_share > 0, initial=1.0))
 
 
 def _row(table: Table, name: str, found: Interval, form: str) -> None:
