@@ -4,6 +4,10 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 BENCHES := $(wildcard bench/*.py)
 
+# Matrices here are small: threads for their products cost more than they give, most of all on a busy machine.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
 .PHONY: demo test lint format bench-quick clean
 
 demo: $(VENV)/installed-demo  ## install what the main job needs, pull the models, run it

@@ -15,7 +15,8 @@ from pointsman.assign.prices import Layout, dual_value, measure
 from pointsman.assign.problem import Budget, LimitKind, LoadLimit, Problem, QualityFloor
 from pointsman.assign.relaxation import relax
 
-levels = st.integers(0, 20).map(lambda n: n / 20)
+# Exact in float32: what rounding makes of a floor that is only just met is for who asks (`batch.limits.ROUNDING`).
+levels = st.integers(0, 16).map(lambda n: n / 16)
 costs = st.one_of(st.integers(0, 3).map(float), st.integers(0, 1000).map(lambda n: n / 64))
 
 

@@ -9,7 +9,7 @@ from pointsman.assign.lagrangian import lagrangian
 from pointsman.assign.lp import lp
 from pointsman.assign.plan_baselines import BASELINES, oracle
 from pointsman.assign.prices import JITTER, Block, Layout, jitter, sweep
-from pointsman.assign.problem import Budget, LoadLimit, Problem, QualityFloor
+from pointsman.assign.problem import Budget, LimitKind, LoadLimit, Problem, QualityFloor
 from pointsman.assign.shortfall import best_quality
 
 
@@ -180,3 +180,11 @@ def test_a_sweep_sums_what_blocks_give() -> None:
     assert (at.choice == reduced.argmin(axis=1)).all()
     np.testing.assert_allclose(at.used, whole.used(at.choice))
     assert (at.margin >= 0).all()
+
+
+def test_limits_that_always_move_together_have_prices_too() -> None:
+    free = np.zeros((2, 2), np.float32)
+    load = LoadLimit(LimitKind.SHARE, ("a", "b"), np.array([1.0, 1.0]), np.array([0, 1]))
+    plan = lagrangian(Problem(("a", "b"), free, free, loads=(load,)))
+    assert plan.feasible
+    assert sorted(plan.choice.tolist()) == [0, 1]

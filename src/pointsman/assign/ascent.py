@@ -31,6 +31,7 @@ _GROWTH: Final = 100.0
 _EASE: Final = 1e-8
 """Limits are eased by this share while climbing: where no plan keeps one with room to spare, its price has no end."""
 
+_RIDGE: Final = 1e-12
 _ARMIJO: Final = 0.05
 _HALVINGS: Final = 30
 
@@ -112,7 +113,9 @@ def _newton(
     own = y[free]
     slope = own * (at.used[free] - bound[free]) + temperature
     curvature = own[:, np.newaxis] * at.curvature[np.ix_(free, free)] * own / temperature
-    curvature[np.diag_indices_from(curvature)] += temperature
+    # Two limits that always move together make it singular but for the ridge.
+    ridge = temperature + _RIDGE * float(curvature.diagonal().max())
+    curvature[np.diag_indices_from(curvature)] += ridge
     step = np.linalg.solve(curvature, slope)
     decrement = float(slope @ step)
     value = at.value - float(own @ bound[free])
