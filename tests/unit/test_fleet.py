@@ -189,6 +189,16 @@ def test_a_process_that_ignores_sigterm_is_killed():
         assert not psutil.pid_exists(stubborn.pid)
 
 
+def test_a_process_just_spawned_is_alive_before_the_kernel_tells_its_command_line(monkeypatch):
+    command = [sys.executable, "-c", "input()"]
+    told = [[], [], command]
+    monkeypatch.setattr(psutil.Process, "cmdline", lambda _: told.pop(0))
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as young:
+        assert processes.alive(young.pid, command)
+        young.communicate(b"\n")
+    assert told == []
+
+
 def test_a_process_that_has_the_pid_by_chance_is_never_touched(tiny, state_dir):
     fleet = Fleet([FleetModel("a", tiny)], state_dir=state_dir)
     (endpoint,) = fleet.up()

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 KILL_AFTER_S = 10.0
 POLL_S = 0.02
+STARTING_S = 5.0  # for how long a process may have no command line yet
 
 
 def spawn(module: str, arguments: Sequence[str], log: Path) -> tuple[int, tuple[str, ...]]:
@@ -92,9 +93,17 @@ def _find(pid: int, command: Sequence[str]) -> Any | None:
             _reap(pid)
             return None
         # The first word may differ: an interpreter's launcher replaces itself.
-        return process if process.cmdline()[1:] == list(command[1:]) else None
+        return process if _command_line(process)[1:] == list(command[1:]) else None
     except (psutil.NoSuchProcess, psutil.AccessDenied):
         return None
+
+
+def _command_line(process: Any) -> list[str]:
+    """What it runs. Empty for an instant after the spawn: the child is let go before the kernel has noted it."""
+    give_up_at_s = time.monotonic() + STARTING_S
+    while not (words := process.cmdline()) and time.monotonic() < give_up_at_s:
+        time.sleep(POLL_S)
+    return list(words)
 
 
 def _ended(process: Any) -> bool:
