@@ -49,6 +49,15 @@ def test_the_shipped_configuration_is_the_fleet_with_its_profile() -> None:
     assert table.time_s.value[0, 0] < table.time_s.value[0, 2]
 
 
+def test_a_fleet_model_has_the_profile_of_its_weights_whatever_its_name(tmp_path: Path) -> None:
+    fleet = (
+        "pointsman: {fleet: {models: [{name: small, weights: smollm2-135m}, {name: own, path: own.gguf}]}}"
+    )
+    inner, _ = predictor_of(config(tmp_path, fleet, models=""), VirtualClock())
+    assert "rows of fleet_profile.parquet" in inner.provenance["small"]
+    assert "defaults" in inner.provenance["own"]
+
+
 def test_a_fleet_endpoint_declares_what_it_can() -> None:
     endpoint = endpoints_of(read_config(None))[0]
     assert "on-premises" in endpoint.capabilities.privacy

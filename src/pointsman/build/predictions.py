@@ -30,7 +30,8 @@ def artifact_of(config: Config) -> FitArtifact | None:
     """The fit of the configuration, else the shipped one of the embedded fleet, with what is declared.
 
     A declared accuracy replaces a measured one: the caller's task counts, not ours. An endpoint's
-    `profile` names whose curves it has. Raises: DataError.
+    `profile` names whose curves it has; without one those of its name, its model, or what its server runs
+    (of a fleet model: its weights). Raises: ConfigError, DataError.
     """
     fitted = FitArtifact.read(config.fit or shipped(SHIPPED_FIT))
     declared = [
@@ -39,10 +40,11 @@ def artifact_of(config: Config) -> FitArtifact | None:
     declared += [
         (made.endpoint.name, made.profile, made.accuracy, made.accuracy_source) for made in config.endpoints
     ]
-    models = {endpoint.name: endpoint.model for endpoint in endpoints_of(config)}
+    served = {each.name: (each.name, each.model, each.upstream_model) for each in endpoints_of(config)}
     profiles = []
     for name, profile, accuracy, source in declared:
-        found = fitted.find(profile or name) or fitted.find(models[name])
+        names = (profile,) if profile else served[name]
+        found = next((own for known in names if (own := fitted.find(known)) is not None), None)
         if profile and found is None:
             raise ConfigError(
                 f"endpoint {name} names profile {profile!r}, which the fit does not hold",

@@ -29,7 +29,7 @@ def fleet_endpoint(model: FleetModelConfig) -> Endpoint:
     return Endpoint(
         name=model.name,
         model=model.name,
-        upstream_model=model.name,
+        upstream_model=model.weights or model.name,
         max_concurrent=model.slots,
         capabilities=Capabilities(
             context_tokens=model.context_tokens,

@@ -133,7 +133,9 @@ class FleetModelConfig:
     port: int = setting(0, integer(0, 65535), "loopback port; 0 takes any free one")
     accuracy: float | None = setting(None, optional(number(0, 1)), "share of right answers, 0 to 1, if known")
     accuracy_source: str | None = setting(None, optional(text), "where that figure is from")
-    profile: str | None = setting(None, optional(text), "its name in the fit file; null: its own name")
+    profile: str | None = setting(
+        None, optional(text), "its name in the fit file; null: its own name, or its weights'"
+    )
     privacy: tuple[str, ...] = setting((), names, "privacy tags it satisfies")
     tags: tuple[str, ...] = setting((), names, "free tags")
 

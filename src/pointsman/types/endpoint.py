@@ -29,7 +29,7 @@ class Endpoint:
     Attributes:
         name: unique; what metrics, headers and the log call it.
         model: the public model name a caller may pin; several endpoints may share it.
-        upstream_model: the name sent to the server.
+        upstream_model: the name sent to the server; of a fleet model its weights.
         max_concurrent: L_j, the most requests outstanding at any instant.
         usd_per_input_token, usd_per_output_token: dollars a token.
     """

@@ -23,7 +23,7 @@ from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import QualityForecast, Queries, RawForecast
 from pointsman.predict.quality.calibration import Calibration
 from pointsman.predict.quality.conformal_limits import ConformalLimits, LabelRegions, is_graded
-from pointsman.predict.quality.kinds import FEATURES, MODELS, as_kept, encoders_of, fit_model
+from pointsman.predict.quality.kinds import FEATURES, MODELS, as_kept, check_fittable, encoders_of, fit_model
 from pointsman.predict.quality.learned_model import LearnedModel
 from pointsman.types import Estimate, Floats
 
@@ -99,6 +99,7 @@ def fit_quality(
     Raises: DataError, MissingError.
     """
     options, notes = _possible(matrix, options or FitOptions())
+    check_fittable(options.model)  # before anything is encoded
     texts = queries or Queries(matrix.prompts, matrix.tasks)
     seen = texts.with_tasks(matrix.tasks if options.tasks else ("",) * texts.n)
     raw = held_out = regions = folds = None

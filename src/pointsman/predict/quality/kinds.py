@@ -17,6 +17,7 @@ from pointsman.predict.quality.base import QualityModel, Queries
 from pointsman.predict.quality.blend import BlendQuality
 from pointsman.predict.quality.knn import KnnQuality
 from pointsman.predict.quality.prior import PriorQuality
+from pointsman.predict.quality.scipy_parts import scipy_part
 from pointsman.predict.quality.trained import TrainedQuality
 
 MODELS: Final = ("blend", "trained", "knn", "prior")
@@ -26,6 +27,12 @@ FEATURES: Final = ("hot", "minilm")
 
 SLOW: Final = frozenset({"minilm", "knn", "blend"})
 """Encoders and models that take milliseconds a text."""
+
+
+def check_fittable(kind: str) -> None:
+    """Raises: MissingError where fitting the model needs what is not installed."""
+    if kind in ("blend", "trained"):
+        scipy_part("optimize")
 
 
 def encoders_of(features: str) -> tuple[TextEncoder, ...]:

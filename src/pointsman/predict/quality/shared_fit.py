@@ -13,12 +13,12 @@ logistic loss it is a Rasch model whose difficulty is linear in the text, plus d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.errors import MissingError
+from pointsman.predict.quality.scipy_parts import scipy_part
 from pointsman.types import Floats
 
 _OFFSET_PRECISION: Final = 2.0
@@ -72,7 +72,7 @@ def fit_shared(
     Raises: MissingError without scipy.
     Cost: O(rounds * N * F * E), some seconds for 14,000 x 600 x 20 on one core.
     """
-    minimize = _minimize()
+    minimize = scipy_part("optimize").minimize
     n, f, e = *features.shape, targets.shape[1]
     known = np.isfinite(targets).astype(np.float32)
     wanted = np.where(known > 0, targets, 0).astype(np.float32)
@@ -140,11 +140,3 @@ def _log_loss(z: Singles, wanted: Singles) -> tuple[Singles, Singles]:
 def _squared(z: Singles, wanted: Singles) -> tuple[Singles, Singles]:
     error = z - wanted
     return 0.5 * error * error, error
-
-
-def _minimize() -> Any:
-    try:
-        from scipy.optimize import minimize
-    except ImportError as error:
-        raise MissingError("training needs scipy", remedy="pip install 'pointsman[train]'") from error
-    return minimize

@@ -19,12 +19,12 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pointsman.errors import MissingError
 from pointsman.predict.features.base import Encoding, TextEncoder
 from pointsman.predict.features.hot import ONES, HotFeatures, HotRows
 from pointsman.predict.features.ngrams import BUCKETS
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.row_products import row_products
+from pointsman.predict.quality.scipy_parts import scipy_part
 from pointsman.predict.quality.shared_fit import Singles
 
 GRAM_SPACE: Final = 128
@@ -145,7 +145,7 @@ def _idf(grams: Sequence[NDArray[np.uint32]]) -> Singles:
 
 def _tf_idf(grams: Sequence[NDArray[np.uint32]], idf: Singles) -> Any:
     """Sparse rows, shape (R, BUCKETS): each occurrence counts its idf, over the root of their squares' sum."""
-    sparse = _sparse()
+    sparse = scipy_part("sparse")
     ends = np.cumsum([0, *(len(row) for row in grams)])
     index = np.concatenate([*grams, np.empty(0, np.uint32)]).astype(np.int32)
     text = np.repeat(np.arange(len(grams)), np.diff(ends))
@@ -174,11 +174,3 @@ def _directions(rows: Any, rng: np.random.Generator) -> Singles:
     found = space @ within[:wanted].T
     directions[held, : found.shape[1]] = found
     return directions
-
-
-def _sparse() -> Any:
-    try:
-        from scipy import sparse
-    except ImportError as error:
-        raise MissingError("training needs scipy", remedy="pip install 'pointsman[train]'") from error
-    return sparse

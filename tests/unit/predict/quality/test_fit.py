@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
-from pointsman.errors import BadRequest
+from pointsman.errors import BadRequest, MissingError
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.conformal_limits import ConformalLimits
@@ -156,3 +157,18 @@ def test_the_fingerprint_is_of_the_data_not_of_its_order() -> None:
     assert fingerprint(matrix) != fingerprint(replace(matrix, quality=changed))
     assert fingerprint(matrix) != fingerprint(replace(matrix, prompts=("Why?", *matrix.prompts[1:])))
     assert fingerprint(matrix) != fingerprint(replace(matrix, tasks=("history", *matrix.tasks[1:])))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_without_scipy_it_is_said_before_anything_is_encoded(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    matrix = made_outcomes(np.random.default_rng(4), 60)
+    said: list[str] = []
+    if model in ("blend", "trained"):
+        with pytest.raises(MissingError, match=r"needs scipy.*pointsman\[train\]"):
+            fit_quality(matrix, FitOptions(model), progress=said.append)
+        assert not said
+    else:
+        assert fit_quality(matrix, FitOptions(model, folds=2)).model.name == model
