@@ -14,9 +14,11 @@ import numpy as np
 from pointsman.admit.base import AdmitPolicy
 from pointsman.assign.base import AssignPolicy
 from pointsman.assign.eligibility import Eligibility, refusal
+from pointsman.assign.request_limits import LIMITS_UNMET, unmet
 from pointsman.errors import InternalError
 from pointsman.types import (
     EMPTY,
+    SKIPPED,
     UNASSIGNED,
     Admission,
     Admit,
@@ -26,11 +28,16 @@ from pointsman.types import (
     Decision,
     Endpoint,
     EndpointView,
+    Outcome,
     Request,
 )
 
 DOWN: Final = "it is down"
 QUEUE_FULL: Final = "its queue is full"
+_ACTIONS: Final = {UNASSIGNED: Admission.DEFER, SKIPPED: Admission.SKIP}
+"""What becomes of a request for which no endpoint was chosen."""
+LIMITS: Final = "limits"
+"""Who refused a request, as the policy of its decision, where an endpoint is out for the request's limits."""
 
 
 class Decided(NamedTuple):
@@ -67,7 +74,7 @@ class Decider:
         Raises: what a policy raises; InternalError if a policy answers what it may not.
         """
         closed = [self.closed(endpoint) for endpoint in view]
-        mask, excluded = self._eligibility.filter(requests, table.input_tokens, closed)
+        mask, excluded = self._eligibility.filter(requests, table, closed)
         if self._names and all(reasons is EMPTY for reasons in excluded):
             return self._with_policies(requests, table, mask, excluded, view, now)
         reachable: list[bool] = np.asarray(mask.any(axis=1)).tolist()
@@ -105,11 +112,11 @@ class Decider:
         ]
 
     def eligible(
-        self, request: Request, table: CostTable, view: Sequence[EndpointView]
+        self, request: Request, table: CostTable, view: Sequence[EndpointView], runs: Sequence[Outcome]
     ) -> tuple[Bools, Mapping[str, str]]:
-        """Which endpoints can take one request (R = 1) now, shape (E,), and why the others can't."""
+        """Which endpoints can take one request (R = 1) now that it has run `runs`, shape (E,), and why others can't."""
         closed = [self.closed(endpoint) for endpoint in view]
-        mask, excluded = self._eligibility.filter([request], table.input_tokens, closed)
+        mask, excluded = self._eligibility.filter([request], table, closed, runs)
         return mask[0], excluded[0]
 
     def closed(self, endpoint: EndpointView) -> str | None:
@@ -140,13 +147,15 @@ class Decider:
         weights = assignment.weights or (None,) * len(requests)
         policies = assignment.policy or (self.assign.name,) * len(requests)
         score, reasons = assignment.score, assignment.reason
+        all_rates = assignment.rates or (None,) * len(requests)
         decided = []
         for row, request in enumerate(requests):
-            admit, column, policy = admits[row], UNASSIGNED, policies[row]
+            admit, column, policy, rates = admits[row], UNASSIGNED, policies[row], None
             if admit.action is Admission.RUN:
-                column = columns[row]
-                action = Admission.DEFER if column == UNASSIGNED else Admission.RUN
+                action = _ACTIONS.get(columns[row], Admission.RUN)
+                column = max(columns[row], UNASSIGNED)
                 admit = Admit(action, reasons[row], valuation=admit.valuation)
+                rates = all_rates[row]
             else:
                 policy = admit.policy or self.admit.name
             decision = Decision(
@@ -163,6 +172,7 @@ class Decider:
                 weights[row],
                 admit.valuation,
                 request.slo.service_class,
+                rates,
             )
             decided.append(Decided(admit, column, decision))
         return decided
@@ -178,7 +188,7 @@ class Decider:
                 f"policies {self.admit.name} and {self.assign.name} did not answer for all {n} requests"
             )
         for column, reasons in zip(columns, excluded, strict=True):
-            if column != UNASSIGNED and (not 0 <= column < len(names) or names[column] in reasons):
+            if column not in _ACTIONS and (not 0 <= column < len(names) or names[column] in reasons):
                 name = names[column] if 0 <= column < len(names) else f"no. {column}"
                 raise InternalError(f"policy {self.assign.name} chose endpoint {name}, which is not eligible")
         return columns
@@ -186,13 +196,14 @@ class Decider:
     def _refused(
         self, request: Request, table: CostTable, row: int, excluded: Mapping[str, str], now: float
     ) -> Decided:
-        admit = Admit(Admission.REFUSE, refusal(excluded))
+        limits = unmet(request, table, row, excluded)
+        admit = Admit(Admission.REFUSE, limits or refusal(excluded))
         decision = Decision(
             request_id=request.id,
             at_s=now,
             action=admit.action,
             reason=admit.reason,
-            policy="eligibility",
+            policy=LIMITS if limits else "eligibility",
             table=table,
             index=row,
             excluded=excluded,
@@ -207,11 +218,13 @@ def refusal_code(decision: Decision) -> str:
     """Why a request was refused, as a word for error bodies.
 
     `refused`: a policy said so; `queue_full`, `endpoint_down`: it may be served later;
-    `no_eligible_endpoint`: it can't be served as it is.
+    `limits_unmet`, `no_eligible_endpoint`: it can't be served as it is.
     """
     if decision.score is not None:
         return "refused"
     reasons = decision.excluded.values()
     if any(reason.startswith(QUEUE_FULL) for reason in reasons):
         return "queue_full"
-    return "endpoint_down" if DOWN in reasons else "no_eligible_endpoint"
+    if DOWN in reasons:
+        return "endpoint_down"
+    return LIMITS_UNMET if decision.policy == LIMITS else "no_eligible_endpoint"

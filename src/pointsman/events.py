@@ -12,6 +12,7 @@ so a run can be recorded and replayed.
     Cancelled          -> Finish, or Abort while it runs (its slot is free only when the engine says so)
     CapacityChanged    -> Dispatch, or new decisions for those that waited there
     LoadObserved       -> nothing now; policies see it
+    Labelled           -> nothing now; a policy with a state learns of it
 
 An id may come again once its request has got its Finish, and not before.
 """
@@ -21,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pointsman.types import AnswerSignals, CostTable, Decision, EndpointLoad, Outcome, Request
+from pointsman.types import AnswerSignals, CostTable, Decision, EndpointLoad, Label, Outcome, Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,13 @@ class LoadObserved:
 
 
 @dataclass(frozen=True, slots=True)
+class Labelled:
+    """Labels of answers, whose requests may have ended long ago."""
+
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PredictionDue:
     """Timer: these requests must not wait longer for their predictions."""
 
@@ -134,6 +142,7 @@ Event = (
     | Cancelled
     | CapacityChanged
     | LoadObserved
+    | Labelled
     | Woke
 )
 
@@ -151,7 +160,7 @@ def requests_of(events: Sequence[Event]) -> list[str]:
                 found.append(request_id)
             case Woke(Deferred(request_id)):
                 found.append(request_id)
-            case CapacityChanged() | LoadObserved():
+            case CapacityChanged() | LoadObserved() | Labelled():
                 pass
     return found
 

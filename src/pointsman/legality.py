@@ -83,7 +83,7 @@ class _Batch:
             case LoadObserved(endpoint):
                 self._check_endpoint(endpoint)
             case _:
-                pass  # a Deferred timer fits any state
+                pass  # a Deferred timer and labels fit any state
 
     def _state(self, request_id: str) -> State | None:
         if request_id in self._later:

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 
 from pointsman.admit.answer import AnswerPolicy, Verdict
+from pointsman.assign.request_limits import runs_within
 from pointsman.decide import Decider
 from pointsman.errors import InternalError
 from pointsman.lifecycle import Entry, Move
@@ -45,10 +46,15 @@ class Review:
         if policy is None or entry.decision is None:
             return 0
         try:
-            return policy.holds(entry.request, entry.decision)
+            samples = policy.holds(entry.request, entry.decision)
         except Exception as error:  # noqa: BLE001 - policies may be anyone's; the loop must go on
             step.hooks.policy_raised(policy.name, error)
             return 0
+        limits, decision = entry.request.limits, entry.decision
+        if limits is None:
+            return samples
+        within = runs_within(limits, decision.table, decision.index, entry.endpoint, entry.runs)
+        return int(min(samples, max(1.0, within)))
 
     def answered(
         self,
@@ -65,7 +71,7 @@ class Review:
         if policy is None or before is None or not entry.held or entry.aborting:
             step.end_on_endpoint(entry, Move.ANSWER, outcome)
             return None
-        verdict, excluded = self._verdict(policy, entry, before, signals, view, step)
+        verdict, excluded = self._verdict(policy, entry, before, outcome, signals, view, step)
         if verdict.column == UNASSIGNED:
             step.end_on_endpoint(entry, Move.ANSWER, replace(outcome, reason=verdict.reason))
             return None
@@ -98,13 +104,14 @@ class Review:
         policy: AnswerPolicy,
         entry: Entry,
         decision: Decision,
+        outcome: Outcome,
         signals: AnswerSignals | None,
         view: Sequence[EndpointView],
         step: Step,
     ) -> tuple[Verdict, dict[str, str]]:
         """What the policy says, and why endpoints could not be asked. Changes nothing."""
         table = decision.predictions
-        eligible, reasons = self._decider.eligible(entry.request, table, view)
+        eligible, reasons = self._decider.eligible(entry.request, table, view, (*entry.runs, outcome))
         excluded = dict(reasons)
         for name in (*(run.endpoint for run in entry.runs), self._names[entry.endpoint]):
             excluded[name] = ANSWERED_ALREADY

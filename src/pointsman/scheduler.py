@@ -20,6 +20,7 @@ from typing import Final
 
 import numpy as np
 
+from pointsman.adapting import Adapting
 from pointsman.admit.answer import AnswerPolicy
 from pointsman.admit.base import AdmitPolicy
 from pointsman.assign.base import AssignPolicy
@@ -113,6 +114,7 @@ class Scheduler:
         self._prior = prior
         self._options = options or SchedulerOptions()
         self._hooks = GuardedHooks(hooks) if hooks else Hooks()
+        self._adapting = Adapting(assign, self._hooks)
         self.decider = Decider(endpoints, admit, assign, max_queued=self._options.max_queued)
         self._review = Review(answers, self.decider, names)
         self._queues = Queues(endpoints, order, self._review)
@@ -140,9 +142,11 @@ class Scheduler:
         self._queues.dispatch(step)
         if step.outcomes:
             step.commands.append(Learn(tuple(step.outcomes)))
+        self._adapting.ended(step.commands)
         return step.commands
 
     def _apply(self, event: Event, step: Step) -> None:
+        self._adapting.seen(event)
         match event:
             case Arrived(request):
                 step.arrived.append(self.ledger.arrive(request, step.now))
@@ -235,6 +239,7 @@ class Scheduler:
         admit, column, decision = self._deferrals.checked(entry, decided, step.now)
         entry.decision = decision
         step.record(decision)
+        self._adapting.settled(entry.request, decision)
         match admit.action:
             case Admission.RUN:
                 self._queues.join(entry, column, decision, step)

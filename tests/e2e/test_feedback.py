@@ -35,6 +35,17 @@ pointsman:
   {ours}
 """
 LOG = "log: {path: log.db}"
+PRICED = """
+model_list:
+  - model_name: cheap
+    litellm_params: {{model: hosted_vllm/cheap, api_base: "{small}"}}
+    model_info: {{id: cheap, output_cost_per_token: 1.0e-6, accuracy: 0.8, accuracy_source: ours}}
+  - model_name: dear
+    litellm_params: {{model: hosted_vllm/dear, api_base: "{small}"}}
+    model_info: {{id: dear, output_cost_per_token: 1.0e-5, accuracy: 0.9, accuracy_source: ours}}
+pointsman:
+  {ours}
+"""
 
 
 class World:
@@ -43,9 +54,9 @@ class World:
     def __init__(self, url: str, http: aiohttp.ClientSession, log: Path, small: Upstream) -> None:
         self.url, self.http, self.log, self.small = url.removesuffix("/v1"), http, log, small
 
-    async def ask(self, text: str = "one two") -> str:
+    async def ask(self, text: str = "one two", model: str = "small") -> str:
         """The id of a request that was answered."""
-        body = {"model": "small", "messages": [{"role": "user", "content": text}]}
+        body = {"model": model, "messages": [{"role": "user", "content": text}]}
         async with self.http.post(f"{self.url}/v1/chat/completions", json=body) as answer:
             assert answer.status == 200, await answer.text()
             return answer.headers["x-request-id"]
@@ -92,10 +103,10 @@ class World:
 async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
     async with contextlib.AsyncExitStack() as stack:
 
-        async def made(ours: str = LOG) -> World:
+        async def made(ours: str = LOG, config: str = CONFIG) -> World:
             small = await stack.enter_async_context(Upstream())
             file = tmp_path / "config.yaml"
-            file.write_text(CONFIG.format(small=small.base_url, ours=ours))
+            file.write_text(config.format(small=small.base_url, ours=ours))
             gateway = build_gateway(read_config(file), (), RealClock())
             bound = bind("127.0.0.1", 0)
             server = uvicorn.Server(
@@ -296,3 +307,20 @@ async def test_a_predictor_learns_from_labels_while_it_serves_and_again_after_a_
     again = await start(GROWS)
     await again.until("pointsman_grown_outcomes", 101)
     assert await again.predicted(proof_question(9_000)) == pytest.approx(after, abs=0.02)
+
+
+async def test_labels_move_the_prices_of_the_limits_and_metrics_show_them(start) -> None:
+    """Answers that were predicted right in 80% turn out wrong: the floor gets a price, and the dear one a share."""
+    world = await start(
+        f"{LOG}\n  policy: {{name: constrained, limits: {{min_quality: 0.78}}}}", config=PRICED
+    )
+    price, slack = (f'pointsman_limit_{word}{{limit="quality floor all"}}' for word in ("price", "slack"))
+    ids = [await world.ask(model="auto") for _ in range(20)]
+    assert await world.metric(slack) == pytest.approx(0.02)
+    assert await world.metric(price) == 0.0
+    for request_id in ids:
+        assert (await world.label({"request_id": request_id, "score": 0, "source": "form"}))[0] == 200
+    await world.until(price, 1e-9)
+    for _ in range(10):
+        await world.ask(model="auto")
+    assert await world.metric('pointsman_decisions_total{endpoint="dear",action="run"}') >= 9

@@ -36,6 +36,32 @@ def config(tmp_path: Path, ours: str = "", models: str = TWO) -> Config:
     return read_config(path)
 
 
+@pytest.mark.parametrize(
+    ("models", "policy", "said"),
+    [
+        (
+            TWO.replace("0.000002", "0"),
+            "limits: {min_quality: 0.5}",
+            "no endpoint has a price.*objective: energy",
+        ),
+        (TWO, "limits: {max_share_requests: {huge: 0.5}}", "'huge', which is no endpoint.*big, small"),
+        (TWO, "limits: {max_share_requests: {big: 0.5, small: 0.4}}", "come to 0.9.*Raise them"),
+    ],
+)
+def test_limits_that_do_not_fit_the_endpoints_are_refused(
+    tmp_path: Path, models: str, policy: str, said: str
+) -> None:
+    made = config(tmp_path, f"pointsman: {{policy: {{name: constrained, {policy}}}}}", models=models)
+    with pytest.raises(ConfigError, match=said):
+        assign_policy_of(made, endpoints_of(made))
+
+
+def test_shares_that_leave_some_out_are_kept_where_these_may_be_skipped(tmp_path: Path) -> None:
+    shares = "limits: {max_share_requests: {big: 0.5, small: 0.4}}, skip_cost: 1"
+    made = config(tmp_path, f"pointsman: {{policy: {{name: constrained, {shares}}}}}")
+    assert assign_policy_of(made, endpoints_of(made)).name == "constrained"
+
+
 def test_the_shipped_configuration_is_the_fleet_with_its_profile() -> None:
     made = read_config(None)
     assert [endpoint.name for endpoint in endpoints_of(made)] == [

@@ -148,7 +148,7 @@ speed: 1
         ":5: model_list[1]: the key 'litellm_params' is missing. Add `litellm_params:`",
         (
             ":7: pointsman.policy: the policy 'wieghted' is not known."
-            " Did you mean 'weighted'? Known: cascade, cheapest, floor, random, single, value, weighted"
+            " Did you mean 'weighted'? Known: cascade, cheapest, constrained, floor, random, single, value, weighted"
         ),
         ":8: pointsman.server.hots: unknown key. Did you mean 'host'?",
         ":8: pointsman.server.port: '99999' is out of range. Give a whole number from 0 to 65535",
@@ -171,8 +171,37 @@ speed: 1
         (
             "policy: [weighted]",
             4,
-            "a list of 1 is not a map. It takes the keys endpoints, judge, model, name, samples, seed, threshold, weights",
+            "a list of 1 is not a map. It takes the keys endpoints, judge, limits, model, name, objective, patience_s, samples, seed, skip_cost, threshold, weights",
         ),
+        (
+            "policy: {name: weighted, limits: {min_quality: 0.5}}",
+            4,
+            "the policy 'weighted' keeps no `limits`",
+        ),
+        (
+            "policy: {name: constrained, limits: {min_quality: 1.2}}",
+            4,
+            "'1.2' is out of range. Give a number at least 0 and at most 1",
+        ),
+        (
+            "policy: {name: constrained, limits: {max_share_requests: [n]}}",
+            4,
+            "is not a map. Write one `name: value` a line",
+        ),
+        (
+            "policy: {name: constrained, limits: {min_quality_by_tenant: {acme: 0.5}}}",
+            4,
+            "policy.limits.min_quality_by_tenant names 'acme', which is not in `tenants`",
+        ),
+        (
+            "policy: {name: constrained, limits: {min_quality_by_class: {slow: 0.5}}}",
+            4,
+            "policy.limits.min_quality_by_class names 'slow', which is not in `service_classes`",
+        ),
+        ("policy: {name: constrained, objective: joy}", 4, "'joy' is not known"),
+        ("policy: {name: constrained, objective: {joy: 1}}", 4, "the objective names 'joy'"),
+        ("policy: {name: constrained, objective: {cost: 0}}", 4, "the objective weighs nothing"),
+        ("policy: {name: constrained, patience_s: 0}", 4, "0"),
         ("admission: sometimes", 4, "'sometimes' is not known. Known: always, random, threshold, value"),
         (
             "admission: threshold",

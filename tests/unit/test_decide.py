@@ -5,7 +5,7 @@ from pointsman.admit.always import AlwaysAdmit
 from pointsman.decide import Decider, refusal_code
 from pointsman.errors import InternalError
 from pointsman.testing.fakes import make_endpoints, make_request, make_table
-from pointsman.types import UNASSIGNED, Admission, Admit, Assignment, EndpointView, Needs, Weights
+from pointsman.types import SKIPPED, UNASSIGNED, Admission, Admit, Assignment, EndpointView, Needs, Weights
 
 
 class Quickest:
@@ -122,6 +122,16 @@ def test_what_the_assignment_leaves_waiting_is_deferred_without_a_time():
     assert waiting.decision.endpoint is None
 
 
+def test_what_the_assignment_skips_is_skipped_by_its_name():
+    [skipped] = decider(assign=Always(SKIPPED)).decide([make_request()], make_table(ENDPOINTS), view(), 0.0)
+    assert (skipped.admit.action, skipped.column, skipped.decision.endpoint) == (
+        Admission.SKIP,
+        UNASSIGNED,
+        None,
+    )
+    assert skipped.decision.policy == "quickest"
+
+
 @pytest.mark.parametrize("text", ["skip", "refuse", "defer"])
 def test_what_is_not_run_keeps_its_scores_and_has_no_endpoint(text):
     [decided] = decider(ByText()).decide([make_request(text=text)], make_table(ENDPOINTS), view(), 0.0)
@@ -133,7 +143,7 @@ def test_what_is_not_run_keeps_its_scores_and_has_no_endpoint(text):
         assert refusal_code(decided.decision) == "refused"
 
 
-@pytest.mark.parametrize(("index", "named"), [(0, "e0"), (3, "no. 3"), (-2, "no. -2")])
+@pytest.mark.parametrize(("index", "named"), [(0, "e0"), (3, "no. 3"), (-3, "no. -3")])
 def test_a_choice_that_is_not_eligible_is_the_policys_fault(index, named):
     request = make_request(model="m1")
     with pytest.raises(InternalError, match=f"quickest chose endpoint {named}, which is not eligible"):

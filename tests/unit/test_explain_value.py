@@ -96,8 +96,8 @@ def test_the_page_says_it_in_words() -> None:
     assert "accuracy 1 x 0.4 = 0.4000" in text
     assert "time     0.05 x 2 s = 0.1000" in text
     assert "constant 1 x 0.1 = 0.1000" in text
-    assert "  e0: c_wrong 0.5; or if its accuracy were 0.550, not 0.500" in text
-    assert "  e3: no c_wrong chooses it; or if its accuracy were 0.650, not 0.400" in text
+    assert "  e0: a wrong answer at 0.5; or if its accuracy were 0.550, not 0.500" in text
+    assert "  e3: no price of a wrong answer chooses it; or if its accuracy were 0.650, not 0.400" in text
     assert "; within the intervals it could be the better one" in text
     gold = explain(decide(table, terms, "gold"), None, terms)
     assert gold.endpoint == "e2"

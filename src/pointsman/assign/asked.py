@@ -7,10 +7,20 @@ from typing import Final
 
 import numpy as np
 
-from pointsman.assign.base import AssignPolicy
+from pointsman.assign.base import Adaptive, AssignPolicy, LimitState
 from pointsman.assign.first import FirstAssign
 from pointsman.assign.floor import FloorAssign
-from pointsman.types import Assignment, Bools, CostTable, EndpointView, Request, Router
+from pointsman.types import (
+    Assignment,
+    Bools,
+    CostTable,
+    Decision,
+    EndpointView,
+    Label,
+    Outcome,
+    Request,
+    Router,
+)
 
 CHOOSE: Final = frozenset({FloorAssign.name, FirstAssign.name})
 """Policies that choose endpoints, among those that a model name may choose."""
@@ -27,6 +37,7 @@ class AskedAssign:
     def __init__(self, configured: AssignPolicy, cascade: AssignPolicy | None = None) -> None:
         self.name = configured.name
         self._configured, self._cascade = configured, cascade or configured
+        self._adaptive = configured if isinstance(configured, Adaptive) else None
 
     def assign(
         self, requests: Sequence[Request], table: CostTable, eligible: Bools, view: Sequence[EndpointView]
@@ -45,6 +56,30 @@ class AskedAssign:
             parts.append((own, policy, policy.assign(some, table.take(np.array(own)), eligible[own], view)))
         return _merged(parts)
 
+    def settled(self, request: Request, decision: Decision) -> None:
+        """See `Adaptive`, as the others: the configured policy may be one."""
+        if self._adaptive:
+            self._adaptive.settled(request, decision)
+
+    def ended(self, outcome: Outcome) -> None:
+        """See `Adaptive`."""
+        if self._adaptive:
+            self._adaptive.ended(outcome)
+
+    def labelled(self, labels: Sequence[Label]) -> None:
+        """See `Adaptive`."""
+        if self._adaptive:
+            self._adaptive.labelled(labels)
+
+    def capacity_changed(self) -> None:
+        """See `Adaptive`."""
+        if self._adaptive:
+            self._adaptive.capacity_changed()
+
+    def limits(self) -> Sequence[LimitState]:
+        """See `Adaptive`; none where the configured policy is not one."""
+        return self._adaptive.limits() if self._adaptive else ()
+
     def _policy(self, asked: Router | None) -> AssignPolicy:
         if asked is None:
             return self._configured
@@ -55,15 +90,18 @@ def _merged(parts: Sequence[tuple[Sequence[int], AssignPolicy, Assignment]]) -> 
     """The answers of several policies, each for its own rows, as one."""
     order = np.argsort([row for own, _, _ in parts for row in own])
     answers = [
-        (reason, weights, policy.name)
+        (reason, weights, policy.name, rates)
         for own, policy, made in parts
-        for reason, weights in zip(made.reason, made.weights or (None,) * len(own), strict=True)
+        for reason, weights, rates in zip(
+            made.reason, made.weights or (None,) * len(own), made.rates or (None,) * len(own), strict=True
+        )
     ]
-    reasons, weights, names = zip(*(answers[i] for i in order.tolist()), strict=True)
+    reasons, weights, names, rates = zip(*(answers[i] for i in order.tolist()), strict=True)
     return Assignment(
         np.concatenate([made.endpoint_index for _, _, made in parts])[order],
         np.concatenate([made.score for _, _, made in parts])[order],
         reasons,
         weights,
         names,
+        rates,
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-from pointsman.types import Assignment, Bools, CostTable, EndpointView, Request
+from pointsman.types import Assignment, Bools, CostTable, Decision, EndpointView, Label, Outcome, Request
 
 
 class AssignPolicy(Protocol):
@@ -24,7 +25,55 @@ class AssignPolicy(Protocol):
             eligible: shape (R, E); a False pair must not be chosen.
             view: the state of the E endpoints.
 
-        Returns: indices of shape (R,), `UNASSIGNED` where the request waits; scores of shape (R, E).
-        Changes nothing, and equal arguments give equal assignments.
+        Returns: indices of shape (R,), `UNASSIGNED` where the request waits, `SKIPPED` where it is skipped;
+            scores of shape (R, E).
+        Changes nothing, and equal arguments give equal assignments while no event comes between them.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LimitState:
+    """Where a limit of a stream stands.
+
+    Attributes:
+        name: `quality floor all`, `max_share_requests large`, `budget usd`.
+        bound: what it asks of a request on the mean.
+        mean: what requests use of it, on the running mean, as predicted, corrected by labels; NaN before any.
+        slack: by how much the mean keeps it; below 0 where it does not.
+        price: what a unit of it costs, in the objective's unit.
+    """
+
+    name: str
+    bound: float
+    mean: float
+    slack: float
+    price: float
+
+
+@runtime_checkable
+class Adaptive(Protocol):
+    """An assign policy with a state, which moves by what is decided and by what comes of it.
+
+    The scheduler tells it, in the order of events, so that a recorded run replays.
+    """
+
+    def settled(self, request: Request, decision: Decision) -> None:
+        """A decision was taken; one for the same request may have come before, and counts no more."""
+        ...
+
+    def ended(self, outcome: Outcome) -> None:
+        """A request ended, once, whatever became of it."""
+        ...
+
+    def labelled(self, labels: Sequence[Label]) -> None:
+        """Labels came, of requests that it may not know any more."""
+        ...
+
+    def capacity_changed(self) -> None:
+        """What the endpoints can take is not what it was."""
+        ...
+
+    def limits(self) -> Sequence[LimitState]:
+        """Where the limits stand now."""
         ...

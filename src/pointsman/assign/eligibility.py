@@ -1,7 +1,8 @@
 """The hard filter before every policy: which endpoints can serve a request at all.
 
-A pair passes when the endpoint declares everything the request needs. The common case, plain text
-without special needs, costs one comparison of arrays; reasons are only written for pairs that fail.
+A pair passes when the endpoint declares everything the request needs, and its predictions keep the
+request's limits. The common case, plain text without special needs, costs one comparison of arrays;
+reasons are only written for pairs that fail.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-from pointsman.types import AUTO, EMPTY, Api, Bools, Endpoint, Floats, Needs, Request
+from pointsman.assign.request_limits import breaches
+from pointsman.types import AUTO, EMPTY, Api, Bools, CostTable, Endpoint, Needs, Outcome, Request
 
 _PLAIN: Final = Needs()
 
@@ -33,17 +35,23 @@ class Eligibility:
         }
 
     def filter(
-        self, requests: Sequence[Request], input_tokens: Floats, closed: Sequence[str | None]
+        self,
+        requests: Sequence[Request],
+        table: CostTable,
+        closed: Sequence[str | None],
+        runs: Sequence[Outcome] = (),
     ) -> tuple[Bools, list[Mapping[str, str]]]:
         """Which pairs can run, and why the others can't.
 
         Args:
             requests: R of them.
-            input_tokens: predicted prompt tokens, shape (R, E).
+            table: their predictions, shape (R, E).
             closed: for each endpoint None, or why it takes nothing now.
+            runs: what a request (R = 1) has run already, which its limits count.
 
         Returns: a mask of shape (R, E), and for each request a map from endpoint name to the reason.
         """
+        input_tokens = table.input_tokens
         asked = [request.max_tokens or 0 for request in requests]
         column = np.array(asked, dtype=float).reshape(-1, 1) if len(asked) != 1 else float(asked[0])
         mask = input_tokens + column <= self._context
@@ -54,23 +62,28 @@ class Eligibility:
         all_open = not any(closed)
         excluded: list[Mapping[str, str]] = []
         for index, request in enumerate(requests):
-            if (
+            plain = (
                 fine[index]
-                and all_open
                 and request.model == AUTO
                 and (request.needs is _PLAIN or request.needs == _PLAIN)
                 and self._serves_api[request.api]
-            ):
+            )
+            if plain and all_open and request.limits is None:
                 excluded.append(EMPTY)
                 continue
+            passing = closed
+            if request.limits is not None:
+                broken = breaches(request.limits, table, index, runs)
+                passing = [why or shut for why, shut in zip(broken, closed, strict=True)]
+            tokens: Sequence[float] = () if plain else input_tokens[index].tolist()
             reasons: dict[str, str] = {}
             for e, endpoint in enumerate(self._endpoints):
                 # A lasting reason is named before a passing one.
-                reason = next(self._why_not(request, e, float(input_tokens[index, e])), closed[e])
+                reason = passing[e] if plain else next(self._why_not(request, e, tokens[e]), passing[e])
                 if reason:
                     reasons[endpoint.name] = reason
             mask[index] = [endpoint.name not in reasons for endpoint in self._endpoints]
-            excluded.append(reasons)
+            excluded.append(reasons or EMPTY)
         return mask, excluded
 
     def _why_not(self, request: Request, e: int, input_tokens: float) -> Iterator[str]:

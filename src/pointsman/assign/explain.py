@@ -16,7 +16,7 @@ from pointsman.assign.counterfactual import (
     smallest_factor,
     telling_columns,
 )
-from pointsman.assign.explain_value import ValueScore, value_flips, value_terms
+from pointsman.assign.explain_linear import LinearScore, linear_flips, linear_terms
 from pointsman.assign.explanation import (
     UNITS,
     Candidate,
@@ -81,11 +81,12 @@ def explain(
     table = decision.predictions
     raw = raw_costs(table, _ALL)
     scored = _Scored.of(decision, table.endpoints, raw)
-    by_value = _by_value(decision, table, value)
-    candidates = _candidates(decision, table, raw, scored, facts or {}, by_value)
+    linear = _linear(decision, table, value)
+    candidates = _candidates(decision, table, raw, scored, facts or {}, linear)
     flips = _flips(decision.endpoint, table, raw, scored) if scored.weighted and decision.endpoint else ()
-    if by_value is not None:
-        flips = value_flips(decision, by_value, table, scored.eligible & np.isfinite(by_value.totals()))
+    if linear is not None and decision.score is not None:
+        usable = scored.eligible & np.isfinite(linear.totals()) & np.isfinite(decision.score)
+        flips = linear_flips(decision, linear, table, usable)
     return Explanation(
         request_id=decision.request_id,
         action=decision.action.value,
@@ -101,14 +102,19 @@ def explain(
     )
 
 
-def _by_value(decision: Decision, table: CostTable, value: ValueTerms | None) -> ValueScore | None:
-    """The terms of a choice by value; None for one by other scores, such as where only the admission weighed."""
-    if value is None or decision.score is None or decision.policy != ValueAssign.name:
+def _linear(decision: Decision, table: CostTable, value: ValueTerms | None) -> LinearScore | None:
+    """The terms of a choice by a linear score; None for one by another, such as where only the admission weighed."""
+    if decision.score is None:
         return None
-    made = ValueScore.of(decision, table, value)
+    if decision.rates is not None:
+        made = LinearScore.of_rates(decision.rates, table)
+    elif value is not None and decision.policy == ValueAssign.name:
+        made = LinearScore.of_value(decision, table, value)
+    else:
+        return None
     totals, score = made.totals(), decision.score
     known = np.isfinite(totals) & np.isfinite(score)
-    return made if np.allclose(totals[known], score[known], rtol=1e-9, atol=0.0) else None
+    return made if np.allclose(totals[known], score[known], rtol=1e-9, atol=1e-12) else None
 
 
 def _weighed(valuation: Valuation | None, names: Sequence[str]) -> Weighed | None:
@@ -154,7 +160,7 @@ def _candidates(
     raw: Floats,
     scored: _Scored,
     facts: Mapping[str, EndpointFacts],
-    by_value: ValueScore | None,
+    linear: LinearScore | None,
 ) -> tuple[Candidate, ...]:
     """The eligible endpoints, best score first, the chosen one before its ties."""
     columns = np.flatnonzero(scored.eligible)
@@ -165,8 +171,8 @@ def _candidates(
         score = None if decision.score is None else _number(decision.score[e])
         by = tuple(table.endpoints[columns[i]] for i in np.flatnonzero(dominates[row]).tolist())
         terms = tuple(_term(k, e, table, scored) for k in range(len(OBJECTIVES))) if scored.weighted else ()
-        if by_value is not None:
-            terms = value_terms(by_value, table, e)
+        if linear is not None:
+            terms = linear_terms(linear, table, e)
         notes = _notes(facts.get(name, _NO_FACTS), usable=bool(scored.usable[e]))
         made.append(Candidate(name, name == decision.endpoint, score, terms, by, notes))
     made.sort(key=lambda c: (np.inf if c.score is None else c.score, not c.chosen))

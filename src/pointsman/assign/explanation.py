@@ -14,6 +14,8 @@ from pointsman.types import OBJECTIVES, Weights
 UNITS: Final = ("", "J", "s", "$", "g CO2e")
 """Of `OBJECTIVES`; accuracy is a probability."""
 
+_SMALL: Final = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Term:
@@ -42,7 +44,7 @@ class Term:
             return ""
         if self.raw:
             unit = "" if self.objective == "accuracy" else self.unit
-            return f"{self.weight:.4g} x {quantity(self.normalised, unit)} = {self.product:.4f}"
+            return f"{self.weight:.4g} x {quantity(self.normalised, unit)} = {score_text(self.product)}"
         return f"{self.weight:.3f} x {self.normalised:.3f} = {self.product:.4f}"
 
     def value_text(self) -> str:
@@ -108,7 +110,7 @@ class Flip:
         predictions: single changes that choose it, the smallest first.
         within_intervals: it would be chosen with its weighted predictions at the better ends of their
             intervals and the chosen endpoint's at the worse; None where one has no interval.
-        c_wrong: of a choice by value, the nearest penalty of a wrong answer that chooses it.
+        c_wrong: of a choice by value or within limits, the nearest price of a wrong answer that chooses it.
     """
 
     endpoint: str
@@ -202,6 +204,11 @@ def quantity(value: float, unit: str) -> str:
     return f"{value:.3g} {unit}" if unit else f"{value:.3g}"
 
 
+def score_text(score: float) -> str:
+    """A score or its part: four decimals, or three digits where those would show nothing."""
+    return f"{score:.4f}" if score == 0.0 or abs(score) >= _SMALL else f"{score:.3g}"
+
+
 def weights_text(weights: Weights, given: Weights | None = None) -> str:
     """The weights above 0; with `given`, what changed of it and by how much."""
     old = given.as_tuple() if given else weights.as_tuple()
@@ -216,7 +223,9 @@ def weights_text(weights: Weights, given: Weights | None = None) -> str:
 def flip_text(flip: Flip, given: Weights | None) -> str:
     """The ways to another choice in one sentence."""
     if flip.weights is None and flip.blocked is None:
-        text = "no c_wrong chooses it" if flip.c_wrong is None else f"c_wrong {flip.c_wrong:.4g}"
+        text = "no price of a wrong answer chooses it"
+        if flip.c_wrong is not None:
+            text = f"a wrong answer at {flip.c_wrong:.4g}"
     elif flip.weights is None:
         text = f"no weights choose it: {flip.blocked}"
     else:
@@ -230,7 +239,7 @@ def flip_text(flip: Flip, given: Weights | None) -> str:
 
 def _candidate_lines(rank: int, candidate: Candidate) -> Iterator[str]:
     mark = "  <- chosen" if candidate.chosen else ""
-    score = "no score" if candidate.score is None else f"score {candidate.score:.4f}"
+    score = "no score" if candidate.score is None else f"score {score_text(candidate.score)}"
     yield f"{rank}. {candidate.endpoint}  {score}{mark}"
     for term in candidate.terms:
         if term.normalised is None or term.product is None:

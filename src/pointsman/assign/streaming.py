@@ -11,16 +11,17 @@ A price rises where more is used than each request's part, and falls where less 
 how much predictions of a group are too high or too low, for the unlabelled too. Where capacity changes
 steps are long again. What runs is not planned anew.
 
-How many run at once is not priced here: the driver allows only columns with a free slot.
+How many run at once is kept by the queues, not priced here; `choose` takes what waiting costs from its caller.
 Source: OmniRouter, streaming. Differs in: step sizes in the units of each limit, debt, labels that lack.
 """
 
 from __future__ import annotations
 
 import math
+from copy import deepcopy
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
@@ -104,9 +105,14 @@ class Duals:
         self._pools = (np.arange(limits.columns),)[: len(self._layout.loads)]
         self._bias = [_Bias(len(minimum)) for minimum in limits.minimum]
         self._prices = np.zeros(count) if prices is None else prices.astype(float)
-        self._debt, self._unit = np.zeros(count), np.ones(count)
+        self._debt, self._unit, self._mean = np.zeros(count), np.ones(count), np.zeros(count)
+        self._counts = np.zeros(count)
         self._cost, self._seen, self._since = 0.0, 0, 0
         self.change(limits)
+
+    def copy(self) -> Self:
+        """The same state, to look ahead without moving this one."""
+        return deepcopy(self)
 
     def change(self, limits: StreamLimits) -> None:
         """Other limits of the same kind from now on: capacity that came or went. Prices stay, steps are long again."""
@@ -141,8 +147,7 @@ class Duals:
             allowed: shape (E,): hard limits, and free slots; all if None.
         """
         each = list(zip(groups, self._bias, strict=True))
-        bias = next((own.mean[group] for group, own in each if group >= 0), 0.0)
-        worth = np.clip(quality + bias, 0.0, 1.0)[np.newaxis]
+        worth = np.clip(quality + self.shift(groups), 0.0, 1.0)[np.newaxis]
         return Block(
             layout=self._layout,
             cost=(cost if allowed is None else np.where(allowed, cost, np.inf))[np.newaxis],
@@ -154,12 +159,37 @@ class Duals:
             spent=tuple(use[np.newaxis] for use in spent),
         )
 
-    def choose(self, row: Block) -> int:
+    @property
+    def cost_range(self) -> float:
+        """By how much the dearest allowed column exceeds the cheapest, on the running mean of the rows so far."""
+        return self._cost
+
+    def means(self) -> Floats:
+        """What a request used of each limit, on the running mean, shape (M,); floors as quality, NaN before any."""
+        sign = np.ones(len(self._mean))
+        for own in self._layout.floors:
+            sign[own] = -1.0
+        means: Floats = np.where(self._counts > 0, sign * self._mean, np.nan)
+        return means
+
+    def shift(self, groups: tuple[int, ...]) -> float:
+        """What labels taught to add to the predicted quality of a request: of its first floor that has some."""
+        each = zip(groups, self._bias, strict=True)
+        return next((float(own.mean[group]) for group, own in each if group >= 0), 0.0)
+
+    def reduced(self, row: Block) -> Floats:
+        """Its cost and what it would use at the present prices, shape (E,)."""
+        reduced: Floats = row.reduced(self.prices)[0]
+        return reduced
+
+    def choose(self, row: Block, also: Floats | None = None) -> int:
         """The column of least reduced cost; of equals the first.
+
+        `also` is what each column costs beside, shape (E,), such as a wait; nothing if None.
 
         Raises: BadRequest where none is allowed, or a prediction is not a number.
         """
-        reduced = row.reduced(self.prices)[0]
+        reduced = self.reduced(row) if also is None else self.reduced(row) + also
         column = int(reduced.argmin())
         if not reduced[column] < math.inf:
             raise BadRequest(
@@ -168,18 +198,31 @@ class Duals:
             )
         return column
 
-    def spend(self, row: Block, column: int) -> None:
-        """Move the prices by what the request is expected to use of each limit, against its part."""
+    def spend(self, row: Block, column: int) -> Floats:
+        """Move the prices by what the request is expected to use of each limit, against its part.
+
+        Returns: what it uses above its part, shape (M,), for `owe` if that turns out otherwise.
+        """
         used, bound = row.used(np.array([column])), self._bound.copy()
+        counts = np.isfinite(bound)
         for own, group in zip(self._layout.floors, row.group, strict=True):
-            bound[own] = np.where(np.arange(own.stop - own.start) == group[0], bound[own], 0.0)
-        over = np.where(np.isfinite(bound), used - bound, 0.0)
+            mine = np.arange(own.stop - own.start) == group[0]
+            bound[own], counts[own] = np.where(mine, bound[own], 0.0), counts[own] & mine
+        over: Floats = np.where(np.isfinite(bound), used - bound, 0.0)
         self._size(row)
+        self._counts += counts
+        weight = np.where(counts, np.maximum(_MEMORY, 1.0 / np.maximum(self._counts, 1.0)), 0.0)
+        self._mean += weight * (used - self._mean)
         step = max(_LAST_STEP, _FIRST_STEP / math.sqrt(1.0 + self._since))
         self._prices = np.maximum(self._prices + step * self._cost / self._unit * (over / self._unit), 0.0)
+        self.owe(over)
+        self._since += 1
+        return over
+
+    def owe(self, over: Floats) -> None:
+        """So much more than its part was used of each limit, shape (M,); less where it is below 0."""
         owed = np.clip((self._debt + over) / self._unit / _DEBT_REQUESTS, -1.0, _MOST_DEBT)
         self._debt = owed * _DEBT_REQUESTS * self._unit
-        self._since += 1
 
     def _size(self, row: Block) -> None:
         """Keep the mean range, over a row's columns, of cost and of what each limit bounds."""
@@ -213,6 +256,13 @@ class Duals:
             if group >= 0:
                 self._debt[own.start + group] -= error * bias.add(group, error)
 
+    def relabel(self, groups: tuple[int, ...], before: float, realised: float) -> None:
+        """A label that was taken in as `before` is another now. It teaches nothing new of the predictions."""
+        check_number("quality that came back", realised, 0.0, 1.0)
+        for own, group, bias in zip(self._layout.floors, groups, self._bias, strict=True):
+            if group >= 0:
+                self._debt[own.start + group] -= (realised - before) * bias.stands_for(group)
+
 
 class _Bias:
     """By group: what to add to predictions, and how many requests and labels there were."""
@@ -225,4 +275,8 @@ class _Bias:
         self._labels[group] += 1
         weight = max(_LABEL_MEMORY, 1.0 / (self._labels[group] + _LABELS_BEFORE))
         self.mean[group] += weight * error
-        return max(1.0, float(self.requests[group] / self._labels[group]))
+        return self.stands_for(group)
+
+    def stands_for(self, group: int) -> float:
+        """Requests of the group for each of its labels; at least 1."""
+        return max(1.0, float(self.requests[group] / max(1.0, self._labels[group])))

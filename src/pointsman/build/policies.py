@@ -22,9 +22,10 @@ from pointsman.assign.first import FirstAssign
 from pointsman.assign.floor import FloorAssign
 from pointsman.assign.value import ValueAssign
 from pointsman.assign.weighted import WeightedAssign
+from pointsman.build.constrained import constrained_of
 from pointsman.build.plugins import plugin
 from pointsman.build.source import endpoints_of
-from pointsman.config import Config
+from pointsman.config import Config, PolicyConfig
 from pointsman.decide import Decider
 from pointsman.errors import ConfigError
 from pointsman.order.base import OrderPolicy
@@ -86,6 +87,8 @@ def _configured_assign(config: Config, endpoints: Sequence[Endpoint]) -> AssignP
             return RandomAssign(made.seed)
         case "cheapest":
             return CheapestAssign()
+        case "constrained":
+            return constrained_of(config, endpoints)
         case "value":
             return ValueAssign(config.costs.terms())
         case "cascade":
@@ -93,15 +96,21 @@ def _configured_assign(config: Config, endpoints: Sequence[Endpoint]) -> AssignP
         case "floor":
             assert made.threshold is not None  # the configuration is refused without one
             return FloorAssign(made.threshold)
-        case "single":
-            named = [endpoint.name for endpoint in endpoints if made.model in (endpoint.name, endpoint.model)]
-            if not named:
-                raise ConfigError(
-                    f"the policy 'single' names {made.model!r}, which no endpoint serves",
-                    remedy=f"Name one of {', '.join(endpoint.name for endpoint in endpoints)}",
-                )
-            return SingleAssign(named[0])
-    return cast(AssignPolicy, plugin("assign", made.name)(made, endpoints))
+        case _:
+            single = made.name == SingleAssign.name
+            made_by = _single if single else plugin("assign", made.name)
+            return cast(AssignPolicy, made_by(made, endpoints))
+
+
+def _single(made: PolicyConfig, endpoints: Sequence[Endpoint]) -> SingleAssign:
+    """Raises: ConfigError where no endpoint serves the model."""
+    named = [endpoint.name for endpoint in endpoints if made.model in (endpoint.name, endpoint.model)]
+    if not named:
+        raise ConfigError(
+            f"the policy 'single' names {made.model!r}, which no endpoint serves",
+            remedy=f"Name one of {', '.join(endpoint.name for endpoint in endpoints)}",
+        )
+    return SingleAssign(named[0])
 
 
 def admit_policy_of(config: Config) -> AdmitPolicy:

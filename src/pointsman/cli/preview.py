@@ -21,7 +21,17 @@ from pointsman.errors import BadRequest, NoEligibleEndpoint
 from pointsman.predict.base import Predictor, quality_sources
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.model_profile import Provenance
-from pointsman.types import AUTO, Admission, Decision, Endpoint, EndpointView, Prompt, Request, Weights
+from pointsman.types import (
+    AUTO,
+    Admission,
+    Decision,
+    Endpoint,
+    EndpointView,
+    Limits,
+    Prompt,
+    Request,
+    Weights,
+)
 
 PromptText = Annotated[
     str | None, typer.Option("--prompt", metavar="TEXT", help="The prompt; `-` reads it from stdin.")
@@ -52,7 +62,18 @@ CarbonWeight = Annotated[
     float | None, typer.Option("--weight-carbon", "--weight_carbon", help="Weight of grams of CO2e.")
 ]
 
-_WITHOUT_WEIGHTS = ("cascade", "cheapest", "floor", "random", "single", "value")
+MinQuality = Annotated[
+    float | None,
+    typer.Option("--min-quality", "--min_quality", help="The least predicted probability of being right."),
+]
+MaxPriceUsd = Annotated[
+    float | None, typer.Option("--max-price-usd", "--max_price_usd", help="The most dollars, as predicted.")
+]
+MaxEnergyJ = Annotated[
+    float | None, typer.Option("--max-energy-j", "--max_energy_j", help="The most joules, as predicted.")
+]
+
+_WITHOUT_WEIGHTS = ("cascade", "cheapest", "constrained", "floor", "random", "single", "value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +148,14 @@ def given_weights(
     return Weights(*(weight or 0.0 for weight in given)).normalised()
 
 
+def given_limits(
+    min_quality: float | None, max_price_usd: float | None, max_energy_j: float | None
+) -> Limits | None:
+    """The limits of the command line; None where none was given. Raises: BadRequest for one that can't be used."""
+    limits = Limits(min_quality, max_price_usd, max_energy_j).checked()
+    return None if limits == Limits() else limits
+
+
 def read_prompt(text: str | None, file: Path | None) -> str:
     """The prompt of the command line.
 
@@ -151,7 +180,12 @@ def read_prompt(text: str | None, file: Path | None) -> str:
 
 
 def prompt_request(
-    prompt: str, max_tokens: int | None, weights: Weights | None, config: Config, model: str = AUTO
+    prompt: str,
+    max_tokens: int | None,
+    weights: Weights | None,
+    config: Config,
+    model: str = AUTO,
+    limits: Limits | None = None,
 ) -> Request:
     """The request as an OpenAI client would send it.
 
@@ -174,6 +208,7 @@ def prompt_request(
         max_tokens,
         model=pinned,
         weights=weights,
+        limits=limits,
         router=router,
         payload=payload,
     )

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pointsman.assign.explanation import Explanation, Term, flip_text, quantity, weights_text
+from pointsman.assign.explanation import Explanation, Term, flip_text, quantity, score_text, weights_text
 from pointsman.build import build_system, fleet_of
 from pointsman.cli.preview import (
     AccuracyWeight,
@@ -22,13 +22,17 @@ from pointsman.cli.preview import (
     ConfigFile,
     EnergyWeight,
     FitFile,
+    MaxEnergyJ,
+    MaxPriceUsd,
     MaxTokens,
+    MinQuality,
     Preview,
     PriceWeight,
     PromptFile,
     PromptText,
     TimeWeight,
     configured,
+    given_limits,
     given_weights,
     preview,
     prompt_request,
@@ -51,6 +55,9 @@ def route(
     weight_time: TimeWeight = None,
     weight_price: PriceWeight = None,
     weight_carbon: CarbonWeight = None,
+    min_quality: MinQuality = None,
+    max_price_usd: MaxPriceUsd = None,
+    max_energy_j: MaxEnergyJ = None,
     max_tokens: MaxTokens = None,
     model: Annotated[
         str,
@@ -66,7 +73,7 @@ def route(
     """Show where a prompt would run: the ranking, every term of every score, what would change it.
 
     Weights are any numbers from 0 up; their proportions count. Without any, those of the
-    configuration hold.
+    configuration hold. Endpoints that are predicted to break a limit are left out, whatever the policy.
 
     For example:
 
@@ -74,11 +81,14 @@ def route(
 --weight-energy 0.2 --weight-time 0.1
 
         pointsman route --prompt-file question.txt --weight-energy 1 --run
+
+        pointsman route --prompt "What is 2 + 2?" --min-quality 0.4 --max-energy-j 20
     """
     text = read_prompt(prompt, prompt_file)
     weights = given_weights(weight_accuracy, weight_energy, weight_time, weight_price, weight_carbon)
+    limits = given_limits(min_quality, max_price_usd, max_energy_j)
     made = configured(config, fit)
-    seen = preview(made, prompt_request(text, max_tokens, weights, made, model))
+    seen = preview(made, prompt_request(text, max_tokens, weights, made, model, limits))
     explanation = seen.explanation()
     runs = run and seen.decision.endpoint is not None
     outcome, answer = _run(seen) if runs else (None, None)
@@ -123,7 +133,7 @@ def _ranking(made: Explanation) -> Table:
         table.add_column(terms[k].objective)
     for rank, candidate in enumerate(made.candidates, start=1):
         name = f"{rank} {escape(candidate.endpoint)}" + ("\n[green]chosen[/]" if candidate.chosen else "")
-        score = "-" if candidate.score is None else f"{candidate.score:.4f}"
+        score = "-" if candidate.score is None else score_text(candidate.score)
         table.add_row(name, score, *(_cell(candidate.terms[k]) for k in shown))
     return table
 
@@ -138,7 +148,7 @@ def _cell(term: Term) -> str:
     lines = [value, f"[dim]{interval.rstrip(')')}[/]"]
     if term.product is not None and term.weight > 0:
         cost = f"{term.normalised:.3g}" if term.raw else f"{term.normalised:.3f}"
-        lines += [f"{term.weight:.3g} x {cost}", f"= {term.product:.4f}"]
+        lines += [f"{term.weight:.3g} x {cost}", f"= {score_text(term.product)}"]
     return "\n".join(lines)
 
 
@@ -221,8 +231,8 @@ async def _ask(seen: Preview, alone: Config, running: tuple[FleetEndpoint, ...])
     system = build_system(alone, running, RealClock())
     body = b""
     try:
-        # Whether it runs has been decided, over all endpoints; one alone might be skipped.
-        async with system.driver.submit(replace(seen.request, router=None)) as handle:
+        # Whether and where it runs has been decided, over all endpoints; one alone might be skipped.
+        async with system.driver.submit(replace(seen.request, router=None, limits=None)) as handle:
             await handle.settled()
             async for chunk in handle:
                 body += chunk.data

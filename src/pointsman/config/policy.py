@@ -9,6 +9,11 @@ from typing import Final
 
 from pointsman.config.parse import integer, names, number, optional, path, section, setting, text
 from pointsman.config.problem import Problem
+from pointsman.config.stream_limits import (
+    LimitsConfig,
+    NamedNumber,
+    read_objective,
+)
 from pointsman.config.tree import Node
 from pointsman.types import Weights
 
@@ -50,6 +55,10 @@ def check_policy(policy: PolicyConfig, node: Node) -> Iterator[Problem]:
             "the policy 'floor' has no threshold",
             "Add `threshold:` from 0 to 1; `pointsman calibrate` finds one",
         )
+    if policy.name != "constrained" and policy.limits != LimitsConfig():
+        yield node.problem(
+            f"the policy {policy.name!r} keeps no `limits`", "Set `name: constrained`, or remove them"
+        )
     if (policy.name == "cascade" or policy.endpoints or policy.judge) and (
         len(policy.endpoints) < 2 or policy.judge is None  # noqa: PLR2004 - one has nothing to follow
     ):
@@ -68,7 +77,9 @@ class PolicyConfig:
     """Where requests run. `policy: random` is short for `policy: {name: random}`."""
 
     name: str = setting(
-        "weighted", text, "weighted, value, floor, cascade, single, cheapest, random, or a plugin's name"
+        "weighted",
+        text,
+        "weighted, value, constrained, floor, cascade, single, cheapest, random, or a plugin's name",
     )
     weights: Weights = setting(
         Weights(accuracy=1.0, energy=1.0, time=1.0), _weights, "of `weighted`: what matters; any sum above 0"
@@ -88,4 +99,22 @@ class PolicyConfig:
         1,
         integer(1, MAX_SAMPLES),
         "of `cascade`: answers of an endpoint that are compared, to judge the first",
+    )
+    objective: tuple[NamedNumber, ...] = setting(
+        (NamedNumber("cost", 1.0),),
+        read_objective,
+        "of `constrained`: cost, energy or time is minimised, or a sum: {cost: 1, energy: 1e-6}",
+    )
+    limits: LimitsConfig = setting(
+        LimitsConfig(), section(LimitsConfig), "of `constrained`: what requests keep to"
+    )
+    patience_s: float = setting(
+        10.0,
+        number(0, above=True),
+        "of `constrained`: a wait so long counts as much as the dearest endpoint above the cheapest",
+    )
+    skip_cost: float | None = setting(
+        None,
+        optional(number(0)),
+        "of `constrained`: what not answering costs, in the objective's unit; null: all are answered",
     )

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -59,7 +59,9 @@ class NamedPart:
 NAMED_PARTS: Final = (
     NamedPart("admit", ("admission",), ("always", "random", "threshold", "value")),
     NamedPart(
-        "assign", ("policy",), ("cascade", "cheapest", "floor", "random", "single", "value", "weighted")
+        "assign",
+        ("policy",),
+        ("cascade", "cheapest", "constrained", "floor", "random", "single", "value", "weighted"),
     ),
     NamedPart("order", ("order",), ("fcfs",)),
     NamedPart("predict", ("predictor",), ("learned", "profile")),
@@ -243,6 +245,7 @@ def check_settings(settings: Settings, node: Node) -> Iterable[Problem]:
     if settings.predictor.grow is not None and settings.log.path is None:
         yield node.problem("a predictor that grows without a decision log", "Add `log: {path: ...}`")
     known = {BATCH, *(slo.service_class for slo in settings.service_classes)}
+    yield from _unknown_groups(settings, node, known)
     costs = (node.entries or {}).get("costs")
     classes = ((costs and costs.entries) or {}).get("classes", node)
     for own in settings.costs.classes:
@@ -250,6 +253,21 @@ def check_settings(settings: Settings, node: Node) -> Iterable[Problem]:
             yield classes.key_problem(
                 own.name, "no service class", f"Add it to `service_classes:`; there are {listed(known)}"
             )
+
+
+def _unknown_groups(settings: Settings, node: Node, classes: Collection[str]) -> Iterator[Problem]:
+    """Floors of tenants and service classes that are not configured."""
+    limits = settings.policy.limits
+    for key, entries, known, where in (
+        ("min_quality_by_tenant", limits.min_quality_by_tenant, settings.tenants, "tenants"),
+        ("min_quality_by_class", limits.min_quality_by_class, classes, "service_classes"),
+    ):
+        for entry in entries:
+            if entry.name not in known:
+                yield node.problem(
+                    f"policy.limits.{key} names {entry.name!r}, which is not in `{where}`",
+                    f"Add it to `{where}:`; there are {listed(known)}",
+                )
 
 
 @dataclass(frozen=True, slots=True)

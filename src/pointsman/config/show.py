@@ -5,14 +5,17 @@ What is shown loads to an equal configuration, except where a credential stood i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
+from pointsman.config.costs import ClassCosts
 from pointsman.config.schema import Config, EndpointConfig, Settings
 from pointsman.config.secret import Secret, mask_text, mask_url
+from pointsman.config.stream_limits import NamedNumber
 from pointsman.types import Api, Capabilities, Modality, Slo
 
 
@@ -29,10 +32,8 @@ def render_config(config: Config) -> str:
 
 def _plain(name: str, value: Any) -> Any:
     """A setting as YAML's own types."""
-    if isinstance(value, tuple) and name == "service_classes":
-        return {slo.service_class: _deadlines(slo) for slo in value}
-    if isinstance(value, tuple) and name == "classes":
-        return {own.name: {"c_wrong": own.c_wrong, "c_miss": own.c_miss} for own in value}
+    if isinstance(value, tuple) and name in _MAPS:
+        return dict(map(_MAPS[name], value))
     if isinstance(value, Secret):
         return _secret(value)
     if is_dataclass(value):
@@ -46,8 +47,27 @@ def _plain(name: str, value: Any) -> Any:
     return value
 
 
-def _deadlines(slo: Slo) -> dict[str, float | None]:
-    return {"ttft_s": slo.ttft_s, "tpot_s": slo.tpot_s, "e2e_s": slo.e2e_s}
+def _deadlines(slo: Slo) -> tuple[str, dict[str, float | None]]:
+    return slo.service_class, {"ttft_s": slo.ttft_s, "tpot_s": slo.tpot_s, "e2e_s": slo.e2e_s}
+
+
+def _penalties(own: ClassCosts) -> tuple[str, dict[str, float]]:
+    return own.name, {"c_wrong": own.c_wrong, "c_miss": own.c_miss}
+
+
+def _number(entry: NamedNumber) -> tuple[str, float]:
+    return entry.name, entry.value
+
+
+_MAPS: Final[Mapping[str, Callable[[Any], tuple[str, Any]]]] = {
+    "service_classes": _deadlines,
+    "classes": _penalties,
+    "objective": _number,
+    "min_quality_by_tenant": _number,
+    "min_quality_by_class": _number,
+    "max_share_requests": _number,
+}
+"""Settings that map names to something, and how an entry is shown."""
 
 
 def _secret(value: Secret | None) -> str | None:

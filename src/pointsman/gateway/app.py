@@ -233,7 +233,8 @@ class Gateway:
         await exchange.answer_json({"status": "ready" if ready else "not ready"}, 200 if ready else 503)
 
     async def _exposition(self, exchange: Exchange) -> None:
-        text = self._metrics.exposition(self._driver.view(), self._driver.faults, self._feedback)
+        driver = self._driver
+        text = self._metrics.exposition(driver.view(), driver.faults, driver.limits(), self._feedback)
         await exchange.answer(200, text, [(b"content-type", CONTENT_TYPE)])
 
     def _ready(self) -> bool:

@@ -39,6 +39,9 @@ class Own(msgspec.Struct, forbid_unknown_fields=True):
     """The field `pointsman`, which is not sent on."""
 
     weights: dict[str, float] | None = None
+    min_quality: float | None = None
+    max_price_usd: float | None = None
+    max_energy_j: float | None = None
     tenant: str | None = None
     task: str | None = None
     privacy: list[str] | None = None

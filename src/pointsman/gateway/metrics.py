@@ -7,9 +7,11 @@ its conventions advise; `pointsman_*` are our own.
 from __future__ import annotations
 
 from collections import Counter as Counts
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import isnan
 from typing import Final
 
+from pointsman.assign.base import LimitState
 from pointsman.gateway.exposition import Counter, Histogram, gauge
 from pointsman.gateway.feedback_metrics import feedback_lines
 from pointsman.hooks import Hooks
@@ -169,7 +171,11 @@ class GatewayMetrics(Hooks):
         self._decision_s.observe(seconds)
 
     def exposition(
-        self, view: Sequence[EndpointView], faults: Counts[str], feedback: Feedback | None = None
+        self,
+        view: Sequence[EndpointView],
+        faults: Counts[str],
+        limits: Sequence[LimitState] = (),
+        feedback: Feedback | None = None,
     ) -> bytes:
         """Everything in Prometheus' text format."""
         lines = [line for metric in self._all for line in metric.lines()]
@@ -187,5 +193,17 @@ class GatewayMetrics(Hooks):
         for part, count in faults.items():
             caught.add(part, by=count)
         lines += caught.lines()
+        lines += _limit_lines(limits) if limits else ()
         lines += feedback_lines(feedback) if feedback else ()
         return "\n".join([*lines, ""]).encode()
+
+
+def _limit_lines(limits: Sequence[LimitState]) -> Iterator[str]:
+    """Where the limits of the policy stand at the moment of the scrape."""
+    for name, text, values in (
+        ("bound", "What a limit asks of a request on the mean.", [own.bound for own in limits]),
+        ("slack", "By how much the running mean keeps it; below 0 where not.", [own.slack for own in limits]),
+        ("price", "What a unit of it costs now, in the objective's unit.", [own.price for own in limits]),
+    ):
+        read = {own.name: value for own, value in zip(limits, values, strict=True) if not isnan(value)}
+        yield from gauge(f"pointsman_limit_{name}", text, "limit", read)

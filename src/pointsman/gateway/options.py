@@ -3,6 +3,9 @@
 The nearer one wins: a header over the field, the field over `metadata`.
 
     x-pointsman-weights: accuracy=0.7,energy=0.2,time=0.1     pointsman.weights   pointsman_weights
+    x-pointsman-min-quality: Q                                pointsman.min_quality     pointsman_min_quality
+    x-pointsman-max-price-usd: USD                            pointsman.max_price_usd   pointsman_max_price_usd
+    x-pointsman-max-energy-j: J                               pointsman.max_energy_j    pointsman_max_energy_j
     x-pointsman-tenant: NAME                                  pointsman.tenant    pointsman_tenant
     x-pointsman-task: SUBJECT                                 pointsman.task      pointsman_task
     x-pointsman-privacy: TAG,TAG                              pointsman.privacy
@@ -22,11 +25,18 @@ from typing import Final
 
 from pointsman.errors import BadRequest
 from pointsman.gateway.body import Own
-from pointsman.types import OBJECTIVES, Slo, Weights
+from pointsman.types import OBJECTIVES, Limits, Slo, Weights
 
 MAX_ID_CHARS: Final = 128
 _TIERS: Final = {"auto": "default", "default": "default", "flex": "flex", "priority": "priority"}
 """OpenAI's tiers as service classes; one that is not configured is served as `default`."""
+
+_LIMITS: Final = {
+    "min_quality": b"x-pointsman-min-quality",
+    "max_price_usd": b"x-pointsman-max-price-usd",
+    "max_energy_j": b"x-pointsman-max-energy-j",
+}
+"""The header of each limit."""
 
 _TRUTH: Final = {"true": True, "false": False}
 
@@ -66,6 +76,21 @@ def weights_of(
     weights = Weights(**said)
     weights.normalised()  # refuses what can't be used
     return weights
+
+
+def limits_of(
+    own: Own | None, metadata: Mapping[str, str] | None, headers: Mapping[bytes, bytes]
+) -> Limits | None:
+    """What the caller demands of the endpoint, each limit from where it is said nearest. Raises: BadRequest."""
+    said: dict[str, float] = {}
+    for name, header in _LIMITS.items():
+        if (text := headers.get(header)) is not None:
+            said[name] = _number(text.decode("latin-1"), name, param=name)
+        elif own is not None and (value := getattr(own, name)) is not None:
+            said[name] = value
+        elif metadata and (word := metadata.get(f"pointsman_{name}")) is not None:
+            said[name] = _number(word, name, param=name)
+    return Limits(**said).checked() if said else None
 
 
 def tenant_of(

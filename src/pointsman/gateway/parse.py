@@ -10,6 +10,7 @@ from pointsman.errors import BadRequest
 from pointsman.gateway.body import ChatBody, Common, CompletionBody, Message, read_body, without_own
 from pointsman.gateway.options import (
     allow_skip_of,
+    limits_of,
     privacy_of,
     session_of,
     slo_of,
@@ -84,6 +85,7 @@ def parse_request(
         api=api,
         needs=_with_privacy(needs, privacy_of(own, headers)),
         weights=weights_of(own, body.metadata, headers),
+        limits=limits_of(own, body.metadata, headers),
         slo=slo_of(body.service_tier, headers, edge.service_classes),
         tenant=tenant_of(own, body.metadata, headers, edge.tenants),
         session=session_of(headers),

@@ -22,6 +22,7 @@ _ENDED: Final = {
     "no_eligible_endpoint": (400, "invalid_request_error"),
     "refused": (429, "rate_limit_error"),
     "queue_full": (429, "rate_limit_error"),
+    "limits_unmet": (422, "invalid_request_error"),
     "skipped": (422, "invalid_request_error"),
     "endpoint_down": (503, "server_error"),
     "shutting_down": (503, "server_error"),

@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from pointsman.assign.base import Adaptive, LimitState
 from pointsman.clock import Clock
 from pointsman.engines.base import Engine, Usage
 from pointsman.errors import InternalError, origin
@@ -128,8 +129,9 @@ class LiveDriver:
         if self._closing:
             handle.ended(Outcome(request.id, "", Disposition.REFUSED, CLOSING), "shutting_down")
             return handle
-        if self._feedback is not None and self._feedback.wants(request):
-            handle.copy = AnswerCopy()
+        if self._feedback is not None:
+            self._feedback.listen(self._post)
+            handle.copy = AnswerCopy() if self._feedback.wants(request) else None
         self._handles[request.id] = handle
         self._post(Arrived(request))
         return handle
@@ -137,6 +139,11 @@ class LiveDriver:
     def is_alive(self, request_id: str) -> bool:
         """Whether a request of that id has been submitted and not ended."""
         return request_id in self._handles
+
+    def limits(self) -> Sequence[LimitState]:
+        """Where the limits of the assign policy stand; none where it has no state."""
+        policy = self._scheduler.decider.assign
+        return policy.limits() if isinstance(policy, Adaptive) else ()
 
     def observe(self, event: CapacityChanged | LoadObserved) -> None:
         """Tell the scheduler what was seen of an endpoint."""

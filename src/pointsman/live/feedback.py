@@ -2,18 +2,21 @@
 
     wants()     from the driver, before a request runs    is its answer to be copied, for graders?
     answered()  from the driver, once it was answered     -> graders, and what grows
-    label()     from the gateway's route and from graders -> the log, then what grows
+    label()     from the gateway's route and from graders -> the log, then what grows, and the loop
 
 No request waits for any of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from functools import partial
 
 from pointsman.clock import Clock
+from pointsman.events import Labelled
 from pointsman.live.graders import AnswerCopy, Grader, GraderThread
 from pointsman.live.growth import Growth
 from pointsman.store.decision_log import DecisionLog
@@ -51,7 +54,14 @@ class Feedback:
         self._log, self._clock, self.growth = log, clock, growth
         self.kept = Kept()
         self.lost = 0
+        self._told: Callable[[Labelled], object] | None = None
         self.graders = GraderThread(graders, self.label, max_waiting) if graders else None
+
+    def listen(self, post: Callable[[Labelled], None]) -> None:
+        """Tell of labels once they are kept, on the running event loop; the first who listens is told."""
+        if self._told is None:
+            loop = asyncio.get_running_loop()
+            self._told = lambda event: loop.call_soon_threadsafe(post, event)
 
     def wants(self, request: Request) -> bool:
         """Whether its answer is to be copied for `answered`."""
@@ -87,3 +97,6 @@ class Feedback:
         self.kept += done.result()
         if self.growth is not None:
             self.growth.labelled(labels, self._clock.wall())
+        if self._told is not None:
+            with suppress(RuntimeError):  # the loop has ended
+                self._told(Labelled(tuple(labels)))

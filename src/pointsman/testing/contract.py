@@ -22,6 +22,7 @@ from pointsman.predict.base import Predictor
 from pointsman.testing.fakes import ESTIMATES, arrays_of, make_endpoints, make_request, make_table
 from pointsman.types import (
     EMPTY,
+    SKIPPED,
     UNASSIGNED,
     Admission,
     Admit,
@@ -203,7 +204,7 @@ def _check_assignment(assignment: Assignment, eligible: Bools) -> None:
     if np.isnan(assignment.score).any():
         raise ContractBroken("a score is NaN; a pair that can't run has the score inf")
     for row, (column, reason) in enumerate(zip(chosen.tolist(), assignment.reason, strict=True)):
-        if column != UNASSIGNED and not (0 <= column < n_endpoints and eligible[row, column]):
+        if column not in (UNASSIGNED, SKIPPED) and not (0 <= column < n_endpoints and eligible[row, column]):
             raise ContractBroken(
                 f"row {row} got column {column}; eligible are {np.flatnonzero(eligible[row])}"
             )

@@ -9,6 +9,7 @@ built from it only when asked (`assign/explain.py`).
 from pointsman.types.answer import AnswerSignals
 from pointsman.types.decision import (
     EMPTY,
+    SKIPPED,
     UNASSIGNED,
     Admission,
     Admit,
@@ -16,6 +17,7 @@ from pointsman.types.decision import (
     Decision,
     Disposition,
     Outcome,
+    Rates,
     with_all_runs,
 )
 from pointsman.types.endpoint import Capabilities, Endpoint, EndpointLoad, EndpointView
@@ -27,6 +29,7 @@ from pointsman.types.request import (
     MAX_WEIGHT,
     OBJECTIVES,
     Api,
+    Limits,
     Modality,
     Needs,
     Prompt,
@@ -43,6 +46,7 @@ __all__ = [
     "EMPTY",
     "MAX_WEIGHT",
     "OBJECTIVES",
+    "SKIPPED",
     "UNASSIGNED",
     "Admission",
     "Admit",
@@ -61,11 +65,13 @@ __all__ = [
     "Floats",
     "Kept",
     "Label",
+    "Limits",
     "Modality",
     "Needs",
     "Outcome",
     "Penalties",
     "Prompt",
+    "Rates",
     "Request",
     "Router",
     "RunCost",

@@ -18,6 +18,9 @@ from pointsman.types.value import Valuation
 UNASSIGNED: Final = -1
 """Endpoint index of a request that waits."""
 
+SKIPPED: Final = -2
+"""Endpoint index of a request that an assign policy skips, where skipping is a choice like the others."""
+
 EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -49,15 +52,33 @@ class Admit:
 
 
 @dataclass(frozen=True, slots=True)
+class Rates:
+    """What a policy let the predictions of one request cost: score = rates . amounts + share + wait.
+
+    Attributes:
+        rates: of a unit of each of `OBJECTIVES`, shape (5,); of accuracy, of 1 - quality.
+        share: the price of one more request on each endpoint, shape (E,).
+        wait: what the wait for each costs, shape (E,).
+        quality_shift: added to each predicted quality, which then stays in [0, 1].
+    """
+
+    rates: Floats
+    share: Floats
+    wait: Floats
+    quality_shift: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment:
     """Where: an endpoint for each of R requests.
 
     Attributes:
-        endpoint_index: shape (R,), -1 where the request waits.
+        endpoint_index: shape (R,), `UNASSIGNED` where the request waits, `SKIPPED` where it is skipped.
         score: shape (R, E), lower is better; inf where the pair cannot run.
         reason: one sentence a request, shown in headers and the log.
         weights: those used for each request, or empty where the policy uses none.
         policy: who chose for each request, or empty where it was the stage's own policy.
+        rates: what made up each request's scores, or empty where the policy has none.
     """
 
     endpoint_index: NDArray[np.int64]
@@ -65,6 +86,7 @@ class Assignment:
     reason: tuple[str, ...]
     weights: tuple[Weights | None, ...] = ()
     policy: tuple[str, ...] = ()
+    rates: tuple[Rates | None, ...] = ()
 
 
 class Disposition(StrEnum):
@@ -145,6 +167,7 @@ class Decision:
         weights: those the policy used, or None where it uses none.
         valuation: what the admission weighed; None where it weighed nothing.
         service_class: the one it is served in.
+        rates: what made up the score, or None where the policy has none.
     """
 
     request_id: str
@@ -160,6 +183,7 @@ class Decision:
     weights: Weights | None = None
     valuation: Valuation | None = None
     service_class: str = "default"
+    rates: Rates | None = None
 
     @property
     def predictions(self) -> CostTable:

@@ -110,6 +110,39 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What a caller demands of any endpoint that is to serve its request; None where it demands nothing.
+
+    They are limits of predictions, and hold under every policy (see `assign/request_limits.py`).
+
+    Attributes:
+        min_quality: the least predicted probability of being right, in [0, 1].
+        max_price_usd, max_energy_j: the most that it is predicted to take, all its runs together.
+    """
+
+    min_quality: float | None = None
+    max_price_usd: float | None = None
+    max_energy_j: float | None = None
+
+    def checked(self) -> Limits:
+        """The same limits. Raises: BadRequest for one that can't be used."""
+        quality = self.min_quality
+        if quality is not None and not 0.0 <= quality <= 1.0:
+            raise BadRequest(
+                f"min_quality is {quality:g}",
+                remedy="Give a probability from 0 to 1, or leave it out",
+                param="min_quality",
+            )
+        for name, unit in (("max_price_usd", "dollars"), ("max_energy_j", "joules")):
+            most = getattr(self, name)
+            if most is not None and not 0.0 <= most < math.inf:
+                raise BadRequest(
+                    f"{name} is {most:g}", remedy=f"Give {unit} from 0 up, or leave it out", param=name
+                )
+        return self
+
+
+@dataclass(frozen=True, slots=True)
 class Slo:
     """Service class and deadlines, in seconds from arrival; None where there is none."""
 
@@ -125,6 +158,7 @@ class Request:
 
     Attributes:
         router: replaces the configured admission or choice of endpoint for this request.
+        limits: what the chosen endpoint must keep; None where nothing is demanded.
         allow_skip: it may be skipped, or must not be; None leaves that to the configured admission.
         put_off_s: when its admission first put it off, on the driver's clock; None if it did not.
         payload: what the engine sends; no stage below the engines reads it.
@@ -137,6 +171,7 @@ class Request:
     api: Api = Api.CHAT
     needs: Needs = field(default_factory=Needs)
     weights: Weights | None = None
+    limits: Limits | None = None
     slo: Slo = field(default_factory=Slo)
     tenant: str = "default"
     session: str | None = None

@@ -1,6 +1,7 @@
-"""A choice by value in terms that add up to its score, and what would have changed it.
+"""A choice by a linear score in terms that add up to it, and what would have changed it.
 
-    score = c_wrong (1 - quality) + per_j J + per_s s + per_usd $ + constant
+    value          score = c_wrong (1 - quality) + per_j J + per_s s + per_usd $ + constant
+    constrained    score = price of quality (1 - quality) + the same of J, s, $ + share + wait
 
 Each term is linear in one prediction, so the change that would have flipped the choice is exact. Lazy:
 nothing of it runs while a request waits.
@@ -8,38 +9,49 @@ nothing of it runs while a request waits.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from pointsman.assign.explanation import UNITS, Flip, PredictionChange, Term
 from pointsman.assign.weighted import FIELDS
-from pointsman.types import OBJECTIVES, Bools, CostTable, Decision, Estimate, Floats, ValueTerms
+from pointsman.types import OBJECTIVES, Bools, CostTable, Decision, Estimate, Floats, Rates, ValueTerms
 
 _MARGIN: Final = 1e-9
 """By how much, relative to the numbers at hand, a changed score must be below the others."""
 
 
-class ValueScore(NamedTuple):
-    """The score of one request as a sum over objectives.
+class LinearScore(NamedTuple):
+    """The score of one request as a sum over objectives and of what does not depend on predictions.
 
     Attributes:
         rates: what a unit of each of `OBJECTIVES` costs, shape (5,); of accuracy, of being wrong.
         amounts: those units, shape (5, E).
+        beside: what else each endpoint costs, by its name, each of shape (E,).
     """
 
     rates: Floats
-    constant: float
     amounts: Floats
+    beside: Mapping[str, Floats]
 
     @classmethod
-    def of(cls, decision: Decision, table: CostTable, terms: ValueTerms) -> ValueScore:
+    def of_value(cls, decision: Decision, table: CostTable, terms: ValueTerms) -> LinearScore:
         """The terms as the policy `value` weighed them for a decision with R = 1."""
         c_wrong = terms.by_class.get(decision.service_class, terms.penalties).c_wrong
         run = terms.c_run
-        amounts = np.array([_estimate(table, k).value[0] for k in range(len(OBJECTIVES))])
-        amounts[0] = 1.0 - amounts[0]
-        return cls(np.array([c_wrong, run.per_j, run.per_s, run.per_usd, 0.0]), run.constant, amounts)
+        rates = np.array([c_wrong, run.per_j, run.per_s, run.per_usd, 0.0])
+        constant = np.full(len(table.endpoints), run.constant)
+        return cls(rates, _amounts(table), {"constant": constant} if run.constant else {})
+
+    @classmethod
+    def of_rates(cls, rates: Rates, table: CostTable) -> LinearScore:
+        """The terms as a policy that records them weighed them for a decision with R = 1."""
+        amounts = _amounts(table)
+        known = np.nan_to_num(1.0 - amounts[0], nan=0.0)
+        amounts[0] = 1.0 - np.clip(known + rates.quality_shift, 0.0, 1.0)
+        beside = {"share": rates.share, "wait": rates.wait}
+        return cls(rates.rates, amounts, {name: cost for name, cost in beside.items() if cost.any()})
 
     def products(self) -> Floats:
         """Shape (5, E); what has no rate costs nothing, known or not."""
@@ -47,12 +59,12 @@ class ValueScore(NamedTuple):
 
     def totals(self) -> Floats:
         """The scores, shape (E,)."""
-        total: Floats = self.products().sum(axis=0) + self.constant
+        total: Floats = self.products().sum(axis=0) + sum(self.beside.values())
         return total
 
 
-def value_terms(score: ValueScore, table: CostTable, e: int) -> tuple[Term, ...]:
-    """The terms of endpoint `e` in the order of `OBJECTIVES`, and the constant where there is one."""
+def linear_terms(score: LinearScore, table: CostTable, e: int) -> tuple[Term, ...]:
+    """The terms of endpoint `e` in the order of `OBJECTIVES`, and what it costs beside."""
     products = score.products()
     made = []
     for k, objective in enumerate(OBJECTIVES):
@@ -65,13 +77,13 @@ def value_terms(score: ValueScore, table: CostTable, e: int) -> tuple[Term, ...]
                 float(score.amounts[k, e]) if known else None, float(products[k, e]) if known else None, raw=True,
             )
         )  # fmt: skip
-    if score.constant:
-        own = score.constant
-        made.append(Term("constant", 1.0, own, own, own, "", own, own, raw=True))
+    for name, costs in score.beside.items():
+        own = float(costs[e])
+        made.append(Term(name, 1.0, own, own, own, "", own, own, raw=True))
     return tuple(made)
 
 
-def value_flips(decision: Decision, score: ValueScore, table: CostTable, usable: Bools) -> tuple[Flip, ...]:
+def linear_flips(decision: Decision, score: LinearScore, table: CostTable, usable: Bools) -> tuple[Flip, ...]:
     """For each other usable endpoint what would have chosen it, those nearest to the choice first."""
     totals = np.where(usable, score.totals(), np.inf)
     if decision.endpoint is None:
@@ -92,7 +104,7 @@ def value_flips(decision: Decision, score: ValueScore, table: CostTable, usable:
     )
 
 
-def _changes(score: ValueScore, e: int, gap: float) -> tuple[PredictionChange, ...]:
+def _changes(score: LinearScore, e: int, gap: float) -> tuple[PredictionChange, ...]:
     """Single predictions that would close the gap, the smallest change of a cost first."""
     found = []
     for k in np.flatnonzero(score.rates > 0).tolist():
@@ -104,7 +116,7 @@ def _changes(score: ValueScore, e: int, gap: float) -> tuple[PredictionChange, .
     return tuple(change for _, change in sorted(found, key=lambda pair: -pair[0]))
 
 
-def _c_wrong(score: ValueScore, usable: Bools, e: int) -> float | None:
+def _c_wrong(score: LinearScore, usable: Bools, e: int) -> float | None:
     """The c_wrong nearest to the one used under which `e` costs least; None if there is none."""
     run = score.totals() - score.products()[0]
     low, high = 0.0, np.inf
@@ -125,15 +137,22 @@ def _c_wrong(score: ValueScore, usable: Bools, e: int) -> float | None:
     return low * (1 + _MARGIN) if used <= low else high * (1 - _MARGIN)
 
 
-def _within_intervals(score: ValueScore, table: CostTable, chosen: int, e: int) -> bool | None:
+def _within_intervals(score: LinearScore, table: CostTable, chosen: int, e: int) -> bool | None:
     """Whether `e` costs less with its predictions at their better ends and the chosen one's at the worse."""
-    best = worst = score.constant
+    best = sum(float(costs[e]) for costs in score.beside.values())
+    worst = sum(float(costs[chosen]) for costs in score.beside.values())
     for k in np.flatnonzero(score.rates > 0).tolist():
         estimate, rate = _estimate(table, k), float(score.rates[k])
         good, bad = (1 - estimate.high, 1 - estimate.low) if k == 0 else (estimate.low, estimate.high)
         best += rate * float(good[0, e])
         worst += rate * float(bad[0, chosen])
     return best < worst if np.isfinite(best) and np.isfinite(worst) else None
+
+
+def _amounts(table: CostTable) -> Floats:
+    amounts = np.array([_estimate(table, k).value[0] for k in range(len(OBJECTIVES))])
+    amounts[0] = 1.0 - amounts[0]
+    return amounts
 
 
 def _estimate(table: CostTable, k: int) -> Estimate:
