@@ -130,12 +130,12 @@ def test_a_missing_artifact_is_a_problem_with_its_line(tmp_path: Path) -> None:
 def test_an_artifact_of_another_version_is_a_problem_with_its_line(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pointsman.predict.quality.bundle.VERSION", 3)
+    monkeypatch.setattr("pointsman.predict.quality.bundle.READ", (7, 9))
     with pytest.raises(ConfigProblems) as caught:
         read_config(file)
     (problem,) = caught.value.problems
     assert problem.line == 9
-    assert "has version 2; this Pointsman reads version 3" in str(problem)
+    assert "has version 3; this Pointsman reads versions 7 and 9" in str(problem)
 
 
 def test_an_altered_artifact_names_the_key(file: Path) -> None:

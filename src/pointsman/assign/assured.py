@@ -98,14 +98,14 @@ def _raised(
 ) -> QualityFloor:
     """The floor as the optimiser is told it; what it asks of each group goes to `made`."""
     minimum = floor.minimum.copy()
-    for at, name in enumerate(floor.groups):
+    for at in range(len(floor.groups)):
         own = None if floor.group is None else floor.group == at
         rows = problem.shape[0] if own is None else int(own.sum())
         if minimum[at] > 0 and rows:
             forecast_at = partial(_forecast_at, problem, own)
             sure = calibration.assurance(float(minimum[at]), confidence, rows, forecast_at)
             minimum[at] = sure.effective
-            made[name if len(floor.groups) == 1 else f"{floor.name} {name}"] = sure
+            made[floor.named(at)] = sure
     return replace(floor, minimum=minimum)
 
 

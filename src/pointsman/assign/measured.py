@@ -55,16 +55,20 @@ def limit_uses(problem: Problem, layout: Layout, used: Floats, prices: Floats) -
     made: list[LimitUse] = []
     for own, floor in zip(layout.floors, problem.floors, strict=True):
         sizes = group_sizes(floor, problem.shape[0]).tolist()
-        named = zip(
-            floor.groups, sizes, used[own].tolist(), floor.minimum.tolist(), prices[own].tolist(), strict=True
-        )
-        for group, rows, negative, minimum, dual in named:
-            name = floor.name if len(floor.groups) == 1 else f"{floor.name} {group}"
-            if rows:
-                mean = -negative / rows
-                made.append(
-                    LimitUse(LimitKind.FLOOR, name, mean, minimum, dual, int(rows), problem.cost_unit)
-                )
+        each = zip(sizes, used[own].tolist(), floor.minimum.tolist(), prices[own].tolist(), strict=True)
+        made += [
+            LimitUse(
+                LimitKind.FLOOR,
+                floor.named(at),
+                -negative / rows,
+                minimum,
+                dual,
+                int(rows),
+                problem.cost_unit,
+            )
+            for at, (rows, negative, minimum, dual) in enumerate(each)
+            if rows
+        ]
     for own, load in zip(layout.loads, problem.loads, strict=True):
         named_pools = zip(
             load.pools, used[own].tolist(), load.capacity.tolist(), prices[own].tolist(), strict=True

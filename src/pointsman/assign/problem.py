@@ -64,6 +64,10 @@ class QualityFloor:
     minimum: Floats
     group: Ints | None = None
 
+    def named(self, at: int) -> str:
+        """One of its groups in words: `all`, `tenant a`."""
+        return self.name if self.group is None else f"{self.name} {self.groups[at]}"
+
     @classmethod
     def overall(cls, minimum: float) -> QualityFloor:
         """One floor for all rows."""

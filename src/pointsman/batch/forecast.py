@@ -1,12 +1,12 @@
 """What every request of a batch is expected to give and cost on every endpoint: predicted chunk by chunk.
 
 Of a chunk's requests only what the plan needs is kept: four float32 columns and a mask, each of shape (R, E).
-A request that no endpoint may run is taken out and reported, as a bad line is.
+A request that no endpoint may run, or none within the limits of its line, is taken out and reported, as a bad line is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from pointsman.assign.eligibility import Eligibility, refusal
 from pointsman.assign.problem import Ints
+from pointsman.assign.request_limits import LIMITS_UNMET, unmet
 from pointsman.batch.requests import BadLine, BatchRequest
 from pointsman.errors import BadRequest
 from pointsman.predict.base import Predictor
@@ -40,8 +41,9 @@ class Forecast:
         custom_ids: R of them.
         quality, price_usd, time_s, energy_j: shape (R, E).
         allowed: shape (R, E); every row has a True.
-        tenants, service_classes: names in the order in which they first came.
-        tenant, service_class: shape (R,), indices into them.
+        tenants, service_classes, tasks: names in the order in which they first came.
+        tenant, service_class, task: shape (R,), indices into them.
+        max_tokens: the most that each asks for, shape (R,); infinite where it does not say.
         bad: lines that are not planned, in order.
     """
 
@@ -56,8 +58,11 @@ class Forecast:
     allowed: Bools
     tenants: tuple[str, ...]
     service_classes: tuple[str, ...]
+    tasks: tuple[str, ...]
     tenant: Ints
     service_class: Ints
+    task: Ints
+    max_tokens: Single
     bad: tuple[BadLine, ...]
 
 
@@ -121,7 +126,8 @@ class _Columns:
         self._allowed: list[Bools] = []
         self._places: list[tuple[int, int]] = []
         self._custom_ids: list[str] = []
-        self._tenants, self._classes = _Names(), _Names()
+        self._tenants, self._classes, self._tasks = _Names(), _Names(), _Names()
+        self._max_tokens: list[float] = []
         self._bad: list[BadLine] = []
 
     def add(self, chunk: Sequence[BatchRequest | BadLine]) -> None:
@@ -131,13 +137,17 @@ class _Columns:
             return
         requests = [line.request for line in good]
         table = self._predictor.predict(requests, self._running)
-        allowed, excluded = self._eligibility.filter(requests, table.input_tokens, self._open)
+        allowed, excluded = self._eligibility.filter(requests, table, self._open)
         able: Bools = np.asarray(allowed.any(axis=1))
         self._meet_deadlines(requests, table, allowed)
         kept: Bools = np.asarray(allowed.any(axis=1))
         for row in np.flatnonzero(~kept).tolist():
-            why = self._too_late(table, row) if able[row] else refusal(excluded[row])
-            code = "deadline" if able[row] else "no_eligible_endpoint"
+            if able[row]:
+                code, why = "deadline", self._too_late(table, row, excluded[row])
+            elif limits := unmet(requests[row], table, row, excluded[row]):
+                code, why = LIMITS_UNMET, limits
+            else:
+                code, why = "no_eligible_endpoint", refusal(excluded[row])
             self._bad.append(BadLine(good[row].place, good[row].custom_id, code, why))
         for name in COLUMNS:
             self._parts[name].append(getattr(table, name).value[kept].astype(np.float32))
@@ -150,6 +160,8 @@ class _Columns:
         self._custom_ids.append(line.custom_id)
         self._tenants.add(line.request.tenant)
         self._classes.add(line.request.slo.service_class)
+        self._tasks.add(line.request.prompt.task)
+        self._max_tokens.append(line.request.max_tokens or np.inf)
 
     def _meet_deadlines(self, requests: Sequence[Request], table: CostTable, allowed: Bools) -> None:
         most_s = np.inf if self._deadline_s is None else self._deadline_s
@@ -157,11 +169,12 @@ class _Columns:
         if min(limits_s) < np.inf:
             allowed &= table.time_s.value <= np.array(limits_s)[:, np.newaxis]
 
-    def _too_late(self, table: CostTable, row: int) -> str:
-        times_s = table.time_s.value[row]
+    def _too_late(self, table: CostTable, row: int, excluded: Mapping[str, str]) -> str:
+        able = [name not in excluded for name in self._names]
+        times_s = np.where(able, table.time_s.value[row], np.inf)
         fastest = int(times_s.argmin())
         return (
-            f"no endpoint is expected to answer before its deadline; "
+            f"no endpoint that can serve it is expected to answer before its deadline; "
             f"{self._names[fastest]}, the fastest, takes about {times_s[fastest]:.3g} s"
         )
 
@@ -183,7 +196,10 @@ class _Columns:
             allowed=np.concatenate(self._allowed),
             tenants=tuple(self._tenants.index),
             service_classes=tuple(self._classes.index),
+            tasks=tuple(self._tasks.index),
             tenant=np.array(self._tenants.of_rows, dtype=np.int32),
             service_class=np.array(self._classes.of_rows, dtype=np.int32),
+            task=np.array(self._tasks.of_rows, dtype=np.int32),
+            max_tokens=np.array(self._max_tokens, dtype=np.float32),
             bad=bad,
         )

@@ -31,6 +31,7 @@ class BatchLimits:
         max_share_requests: the most requests of the batch, by endpoint.
         makespan_s: what the batch may take: bounds predicted seconds by slots x makespan.
         budget_usd, budget_j: the most that all may use.
+        confidence: that the real means reach the floors; None: floors are of predictions.
     """
 
     objective: Mapping[str, float] = field(default_factory=lambda: {"cost": 1.0})
@@ -41,6 +42,7 @@ class BatchLimits:
     makespan_s: float | None = None
     budget_usd: float | None = None
     budget_j: float | None = None
+    confidence: float | None = None
 
     @property
     def unit(self) -> str:

@@ -9,7 +9,7 @@ from pointsman.build.feedback import graders_of
 from pointsman.build.gateway import build_gateway, edge_of
 from pointsman.build.outside import engines_of, fleet_of, meters_of
 from pointsman.build.policies import decider_of
-from pointsman.build.predictions import predictor_of
+from pointsman.build.predictions import held_out_of, predictor_of
 from pointsman.build.source import endpoints_of, read_config
 from pointsman.build.system import System, build_system
 
@@ -25,6 +25,7 @@ __all__ = [
     "engines_of",
     "fleet_of",
     "graders_of",
+    "held_out_of",
     "meters_of",
     "predictor_of",
     "read_config",

@@ -20,6 +20,7 @@ from pointsman.predict.base import Predictor
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.learned import LearnedPredictor
 from pointsman.predict.model_profile import QualityPrior, default_profile
+from pointsman.predict.quality.held_out_rows import HeldOutRows
 from pointsman.predict.quality.learned_model import LearnedModel
 from pointsman.types import Endpoint
 
@@ -87,6 +88,21 @@ def predictor_of(config: Config, clock: Clock) -> tuple[ProfilePredictor, Predic
         else GridIntensity.constant(grid, source=source)
     )
     return inner, GridPredictor(asked, inner, intensity, clock)
+
+
+def held_out_of(config: Config, predictor: Predictor) -> HeldOutRows:
+    """What the learned predictor's fit held out, with a column for each endpoint.
+
+    Raises: ConfigError where the predictor is not learned, DataError where its artifact keeps nothing held out;
+    BadRequest for an endpoint that was not learnt.
+    """
+    learned = predictor.asked if isinstance(predictor, GridPredictor) else predictor
+    if not isinstance(learned, LearnedPredictor) or config.predictor.artifact is None:
+        raise ConfigError(
+            f"a confidence needs forecasts of prompts that were held out, and the predictor {predictor.name!r} has none",
+            remedy="Train one with: pointsman train; and set predictor: {name: learned, artifact: FOLDER}",
+        )
+    return learned.matched(HeldOutRows.read(config.predictor.artifact))
 
 
 def _learned(config: Config, endpoints: Sequence[Endpoint], profiles: ProfilePredictor) -> LearnedPredictor:

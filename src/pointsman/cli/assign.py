@@ -12,23 +12,22 @@ import typer
 from rich.console import Console
 from rich.progress import Progress
 
-from pointsman.assign.lagrangian import lagrangian
-from pointsman.assign.plan import Plan
-from pointsman.assign.problem import LoadLimit, Problem
+from pointsman.assign.problem import LoadLimit
+from pointsman.batch.confidence import calibrated
 from pointsman.batch.forecast import Forecast, check_memory, forecast
-from pointsman.batch.limits import BatchLimits, problem_of
+from pointsman.batch.limits import BatchLimits
 from pointsman.batch.parquet_requests import rewrite
 from pointsman.batch.plan_file import Expected, PlanHead, write_plan
+from pointsman.batch.planning import BatchPlan, plan_batch
 from pointsman.batch.requests import Fingerprint, ParseBody, fingerprint, read_requests
-from pointsman.batch.what_if import WhatIf, what_ifs
-from pointsman.build import body_reader_of, endpoints_of, predictor_of, read_config
+from pointsman.build import body_reader_of, endpoints_of, held_out_of, predictor_of, read_config
 from pointsman.cli.assign_table import endpoint_shares, print_bad, print_plan, print_sources, together
 from pointsman.cli.assign_words import floors_of, loads_of, objective_of
 from pointsman.cli.collect import COLUMNS
 from pointsman.cli.collect_inputs import only_endpoints
 from pointsman.cli.progress import progress
 from pointsman.clock import RealClock
-from pointsman.errors import ConfigError
+from pointsman.errors import BadRequest, ConfigError
 from pointsman.predict.base import Predictor, quality_sources
 from pointsman.types import Endpoint
 
@@ -51,6 +50,14 @@ def assign(
     min_quality: Annotated[
         list[str] | None,
         typer.Option(help="Least mean quality: 0.8, tenant:NAME=0.9, class:NAME=0.7; may be given again."),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option(
+            min=0.5,
+            max=0.9999,
+            help="That the real means reach these floors, as 0.95; for a learned predictor.",
+        ),
     ] = None,
     max_load: Annotated[
         list[str] | None, typer.Option(help="Most requests of an endpoint: NAME=5000; may be given again.")
@@ -89,6 +96,8 @@ def assign(
 
         pointsman assign requests.jsonl --objective energy --min-quality tenant:acme=0.7 --makespan-s 3600
 
+        pointsman assign requests.jsonl --endpoints config.yaml --min-quality 0.65 --confidence 0.95
+
         pointsman assign prompts.parquet --max-load small=5000 --budget-usd 20 --out tonight.jsonl
 
         pointsman run requests.plan.jsonl
@@ -96,8 +105,10 @@ def assign(
     overall, of_tenant, of_class = floors_of(min_quality or [])
     limits = BatchLimits(
         objective_of(objective), overall, of_tenant, of_class,
-        loads_of(max_load or []), makespan_s, budget_usd, budget_j,
+        loads_of(max_load or []), makespan_s, budget_usd, budget_j, confidence,
     )  # fmt: skip
+    if confidence is not None and not min_quality:
+        raise BadRequest("--confidence is of a floor, and there is none", remedy="Give --min-quality too")
     made = only_endpoints(read_config(config), only or [])
     endpoints = endpoints_of(made)
     if not endpoints:
@@ -110,13 +121,19 @@ def assign(
     out = out or requests.with_name(f"{requests.stem}.plan.jsonl")
     batch_file = _batch_file(requests, out)
     profiles, predictor = predictor_of(made, RealClock())
+    held_out = None if confidence is None else held_out_of(made, predictor)
     parse = body_reader_of(made, any_model=any_model, privacy=frozenset(privacy or ()))
     file, expected = _forecast(batch_file, parse, predictor, endpoints, deadline_s)
     print_bad(batch_file, expected.bad)
-    problem, plan, changes = _solved(expected, endpoints, limits)
-    shares = endpoint_shares(expected, plan, endpoints)
+    with progress() as say:
+        calibration = None
+        if held_out is not None:
+            say("calibrating the floor")
+            calibration = calibrated(held_out, profiles, expected, endpoints, limits.objective)
+        planned = plan_batch(expected, endpoints, limits, calibration, say)
+    shares = endpoint_shares(planned.made, planned.plan, endpoints)
     sums = together(shares)
-    print_plan(problem, plan, [*shares, sums], changes)
+    print_plan(planned, [*shares, sums])
     print_sources(profiles.provenance, quality_sources(predictor))
     head = PlanHead(
         requests=str(batch_file.resolve()),
@@ -125,11 +142,11 @@ def assign(
         endpoints=expected.endpoints,
         any_model=any_model,
         settings={**asdict(limits), "deadline_s": deadline_s, "privacy": privacy or []},
-        summary=_summary(expected, problem, plan),
+        summary=_summary(planned),
         expected=Expected(sums.price_usd, sums.energy_j, sums.time_s),
         rows=len(expected.custom_ids) + len(expected.bad),
     )
-    write_plan(out, head, expected, plan)
+    write_plan(out, head, planned.made, planned.plan)
     left_out = f", without {len(expected.bad):,} lines that can't be run" if expected.bad else ""
     typer.echo(f"written: {out}{left_out}; next: pointsman run {out}")
 
@@ -141,18 +158,6 @@ def _batch_file(requests: Path, plan: Path) -> Path:
     rewritten = plan.with_name(f"{plan.name.removesuffix('.jsonl')}.requests.jsonl")
     rewrite(requests, rewritten)
     return rewritten
-
-
-def _solved(
-    expected: Forecast, endpoints: Sequence[Endpoint], limits: BatchLimits
-) -> tuple[Problem, Plan, Sequence[WhatIf]]:
-    """The problem, its plan, and what if. Raises: Infeasible."""
-    with progress() as say:
-        say(f"planning {len(expected.custom_ids):,} requests on {len(endpoints)} endpoints")
-        problem = problem_of(expected, endpoints, limits)
-        plan = lagrangian(problem).required()
-        say("what if")
-        return problem, plan, what_ifs(problem, plan, lagrangian)
 
 
 def _forecast(
@@ -183,14 +188,16 @@ def _memory_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def _summary(made: Forecast, problem: Problem, plan: Plan) -> dict[str, Any]:
+def _summary(planned: BatchPlan) -> dict[str, Any]:
+    plan = planned.plan
     return {
         "policy": plan.policy,
-        "planned": len(made.custom_ids),
-        "bad_lines": len(made.bad),
+        "planned": len(planned.made.custom_ids),
+        "bad_lines": len(planned.made.bad),
         "objective": plan.objective,
-        "unit": problem.cost_unit,
+        "unit": planned.problem.cost_unit,
         "bound": plan.bound,
         "gap": plan.gap,
         "limits": [limit.words for limit in plan.limits],
+        "promises": [asdict(promise) for promise in planned.promises],
     }

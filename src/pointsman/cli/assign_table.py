@@ -16,8 +16,8 @@ from rich.table import Table
 from pointsman.assign.plan import LimitUse, Plan, money
 from pointsman.assign.problem import Problem
 from pointsman.batch.forecast import Forecast
+from pointsman.batch.planning import BatchPlan
 from pointsman.batch.requests import BadLine
-from pointsman.batch.what_if import WhatIf
 from pointsman.types import Endpoint
 
 SHOWN: Final = 20
@@ -44,10 +44,9 @@ class EndpointShare:
     makespan_s: float
 
 
-def print_plan(
-    problem: Problem, plan: Plan, shares: Sequence[EndpointShare], changes: Sequence[WhatIf]
-) -> None:
+def print_plan(planned: BatchPlan, shares: Sequence[EndpointShare]) -> None:
     """Print it; one row for each of `shares`."""
+    plan = planned.plan
     table = Table(title="Planned, as predicted", title_justify="left", box=None, padding=(0, 1, 0, 0))
     for head in _HEADS:
         table.add_column(head, justify="left" if head == "endpoint" else "right", no_wrap=head == "endpoint")
@@ -61,12 +60,14 @@ def print_plan(
         )
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
-    console.print(_worth(problem, plan), markup=False)
+    console.print(_worth(planned.problem, plan), markup=False)
+    for promise in planned.promises:
+        console.print(promise.words, markup=False)
     shaping = [limit for limit in plan.limits if _shapes(limit, plan)]
     console.print("limits that shape it: " + (_words(shaping) or "none"), markup=False)
     if loose := [limit for limit in plan.limits if limit not in shaping]:
         console.print("not used up: " + _words(replace(limit, dual=0.0) for limit in loose), markup=False)
-    for change in changes:
+    for change in planned.changes:
         console.print(f"what if {change.change}: {change.effect}", markup=False)
 
 

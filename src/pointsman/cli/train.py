@@ -22,6 +22,7 @@ from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.bundle import check_replaceable
 from pointsman.predict.quality.fit import FitOptions, FittedQuality, fit_quality
 from pointsman.predict.quality.held_out import EndpointMeasures, measure
+from pointsman.predict.quality.held_out_rows import HeldOutRows
 from pointsman.predict.quality.kinds import FEATURES, MODELS
 
 BASELINES = ("knn", "prior")
@@ -60,8 +61,9 @@ def train(
     that one lacks are missing there. The report is of prompts held out, whole groups of equal text at a
     time, with 95% intervals below each figure; below the calibration error stands what perfectly calibrated
     predictions would show by chance, below what a set or range holds its mean size: 1 or 2 labels (2 says
-    nothing), or the width of scores or tokens. More than four endpoints get a line each. Then name the
-    artifact in the configuration:
+    nothing), or the width of scores or tokens. More than four endpoints get a line each. The artifact keeps
+    forecasts and labels of at most 20,000 held-out prompts, drawn, without their texts: by them `pointsman
+    assign --confidence` knows how far forecasts are off. Then name the artifact in the configuration:
 
         pointsman: {predictor: {name: learned, artifact: quality}}
 
@@ -92,7 +94,8 @@ def train(
     held_out = measures[fitted.model.name]
     created = datetime.fromtimestamp(RealClock().wall(), UTC).date().isoformat()
     about = {"created": created, "held_out": {each.endpoint: each.to_dict() for each in held_out}}
-    fitted.model.write(out, about)
+    rows = HeldOutRows.of(matrix, fitted, told_tasks=tasks, seed=seed)
+    fitted.model.write(out, about, None if rows is None else rows.to_arrays())
     console.print(f"written: {out}", soft_wrap=True)
     if plots is not None and fitted.held_out is not None:
         for path in _save_plots(plots, matrix, fitted, held_out):

@@ -100,11 +100,34 @@ class ProfilePredictor:
         if not requests:
             raise BadRequest("no requests to predict for", remedy="Give at least one")
         prompts = [request.prompt for request in requests]
-        tasks = np.array([self._bank.task_row(prompt_task(prompt.text)) for prompt in prompts])
-        size = np.array([_bytes(prompt) for prompt in prompts], dtype=np.float64)
-        cap = np.array([_or_infinite(request.max_tokens) for request in requests])
+        return self.predict_sizes(
+            [prompt_task(prompt.text) for prompt in prompts],
+            np.array([_bytes(prompt) for prompt in prompts], dtype=np.float64),
+            np.array([_or_infinite(request.max_tokens) for request in requests]),
+            running,
+            learned,
+        )
+
+    def predict_sizes(
+        self,
+        kinds: Sequence[str],
+        size_bytes: Floats,
+        cap_tokens: Floats,
+        running: Sequence[int],
+        learned: QualityForecast | None = None,
+    ) -> CostTable:
+        """For R prompts whose texts are not there; see `predict`.
+
+        Args:
+            kinds: what `prompt_task` says of each.
+            size_bytes: shape (R,), of all that is sent.
+            cap_tokens: shape (R,), the most that is answered; infinite where there is no limit.
+            running: as in `Predictor`.
+            learned: as in `predict`.
+        """
+        tasks = np.array([self._bank.task_row(kind) for kind in kinds])
         at_load = np.array([min(count, MAX_RUNNING) for count in running])
-        return self._table(tasks, size, cap, at_load, learned=learned)
+        return self._table(tasks, size_bytes, cap_tokens, at_load, learned=learned)
 
     def prior_row(self) -> CostTable:
         """What is expected of a request of which nothing is known, R = 1, marked `bypassed`.

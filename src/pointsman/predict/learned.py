@@ -12,11 +12,12 @@ from typing import Final
 
 import numpy as np
 
-from pointsman.errors import DataError
+from pointsman.errors import BadRequest, DataError
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.features.core_text import core_text
 from pointsman.predict.model_profile import NO_PRIOR, ModelProfile
 from pointsman.predict.quality.base import QualityForecast, Queries
+from pointsman.predict.quality.held_out_rows import HeldOutRows
 from pointsman.predict.quality.learned_model import LearnedModel
 from pointsman.types import CostTable, Endpoint, Estimate, Floats, Request
 
@@ -70,6 +71,27 @@ class LearnedPredictor:
         texts = [core_text(request.prompt.text) for request in requests]
         made = self.model.forecast(Queries(texts, [request.prompt.task for request in requests]))
         return self.profiles.predict(requests, running, self._of_endpoints(made))
+
+    def matched(self, rows: HeldOutRows) -> HeldOutRows:
+        """What the model's fit held out, with a column for each endpoint.
+
+        Args:
+            rows: of the model's endpoints.
+
+        Raises: BadRequest for an endpoint that the model does not know, or rows of other endpoints.
+        """
+        if rows.endpoints != self.model.endpoints:
+            raise BadRequest(
+                f"held-out prompts of {', '.join(rows.endpoints)}, and a model of {', '.join(self.model.endpoints)}",
+                remedy="Give those that the model was fitted with",
+            )
+        if not self._known.all():
+            unknown = [name for name, known in zip(self.endpoints, self._known, strict=True) if not known]
+            raise BadRequest(
+                f"the quality of {', '.join(unknown)} was not learnt, so nothing held out tells how far it is off",
+                remedy="Leave it out, or train on its outcomes too",
+            )
+        return rows.of_columns(self._columns.tolist(), self.endpoints)
 
     def column_of(self, endpoint: str) -> int | None:
         """The model's column for an endpoint; None if the model does not know it."""

@@ -3,6 +3,7 @@
     manifest.json   what it is: format, version, origin; the hash of each other file, and of itself
     model.json      settings and names
     arrays.npz      arrays of numbers
+    held_out.npz    where there are any: forecasts and labels of held-out prompts, read only when they are asked for
 
 Nothing in it is code, and nothing is unpacked to disk. Every byte is covered by a SHA-256: one that is
 changed or missing is noticed. The hashes guard against accidents, not against who can write the folder;
@@ -30,12 +31,15 @@ from numpy.typing import NDArray
 from pointsman.errors import BadRequest, DataError
 
 FORMAT: Final = "pointsman-quality"
-VERSION: Final = 2
+VERSION: Final = 3
+READ: Final = (2, 3)
+"""Versions that can be read; the second one has nothing held out."""
 REMEDY: Final = "Make it again with: pointsman train"
 MAX_BYTES: Final = 2**30
 """The largest file of an artifact, and the most that its arrays may take in memory."""
 
 _MANIFEST, _MODEL, _ARRAYS = "manifest.json", "model.json", "arrays.npz"
+_HELD_OUT: Final = "held_out.npz"
 _HASHED: Final = (_MODEL, _ARRAYS)
 _NAME: Final = re.compile(r"[a-z0-9_]+(?:[./][a-z0-9_]+)*")
 _KINDS: Final = "bfiuU"
@@ -61,24 +65,30 @@ class Bundle:
     model: Mapping[str, Any]
     arrays: Arrays
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, held_out: Arrays | None = None) -> None:
         """Put the directory at `path`, in the place of an older artifact if there is one.
 
         It appears whole or not at all. Raises: BadRequest where something else stands there.
+
+        Args:
+            path: the directory.
+            held_out: arrays for a file of their own, which `read_held_out` reads and `read` does not.
         """
         check_replaceable(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
             fresh, old = Path(beside) / "new", Path(beside) / "old"
             fresh.mkdir()
-            for name, raw in self._files().items():
+            for name, raw in self._files(held_out).items():
                 (fresh / name).write_bytes(raw)
             if path.exists():
                 path.rename(old)
             fresh.rename(path)
 
-    def _files(self) -> dict[str, bytes]:
+    def _files(self, held_out: Arrays | None) -> dict[str, bytes]:
         files = {_MODEL: _dump(self.model), _ARRAYS: _pack(self.arrays)}
+        if held_out is not None:
+            files[_HELD_OUT] = _pack(held_out)
         finite = {name: _is_finite(array) for name, array in self.arrays.items()}
         manifest = {
             "format": FORMAT,
@@ -94,24 +104,29 @@ class Bundle:
         """Raises DataError: not there, no artifact, another version, altered, cut short, too large."""
         manifest = read_manifest(path)
         files = manifest["files"]
-        if set(files) != set(_HASHED):
+        if set(files) - {_HELD_OUT} != set(_HASHED):
             raise DataError(
                 f"{path}: its manifest names the files {sorted(files)}, not {sorted(_HASHED)}", remedy=REMEDY
             )
-        raw = {name: _read(path / name) for name in _HASHED}
-        for name in _HASHED:
-            if _sha256(raw[name]) != files[name]:
-                raise DataError(f"{path / name} was altered or cut short after it was written", remedy=REMEDY)
+        raw = {name: _unaltered(path / name, files[name]) for name in _HASHED}
         arrays = _unpack(raw[_ARRAYS], path / _ARRAYS)
         if {name: _is_finite(array) for name, array in arrays.items()} != manifest["finite"]:
             raise DataError(f"{path / _ARRAYS} holds NaN or other arrays than it should", remedy=REMEDY)
         return cls(manifest["about"], _parse(raw[_MODEL], path / _MODEL), arrays)
 
 
+def read_held_out(path: Path) -> dict[str, NDArray[Any]] | None:
+    """The arrays that an artifact keeps in a file of their own; None where it has none. Raises: DataError."""
+    told = read_manifest(path)["files"].get(_HELD_OUT)
+    if told is None:
+        return None
+    return _unpack(_unaltered(path / _HELD_OUT, told), path / _HELD_OUT)
+
+
 def check_replaceable(path: Path) -> None:
     """Raises BadRequest where something stands that is no artifact, so that none can be written there."""
     names = {child.name for child in path.iterdir()} if path.is_dir() else {""}
-    artifact = _MANIFEST in names and names <= {_MANIFEST, *_HASHED}
+    artifact = _MANIFEST in names and names <= {_MANIFEST, *_HASHED, _HELD_OUT}
     if path.exists() and names and not artifact:
         raise BadRequest(
             f"{path} exists and is no artifact of Pointsman", remedy="Name a folder that does not exist"
@@ -127,9 +142,10 @@ def read_manifest(path: Path) -> dict[str, Any]:
     document = _parse(raw, place)
     if document.get("format") != FORMAT:
         raise DataError(f"{place} is of no quality model: format {document.get('format')!r}", remedy=REMEDY)
-    if document.get("version") != VERSION:
+    if document.get("version") not in READ:
         raise DataError(
-            f"{place} has version {document.get('version')!r}; this Pointsman reads version {VERSION}",
+            f"{place} has version {document.get('version')!r}; this Pointsman reads versions "
+            f"{' and '.join(map(str, READ))}",
             remedy=REMEDY,
         )
     told = document.pop("sha256", None)
@@ -139,6 +155,13 @@ def read_manifest(path: Path) -> dict[str, Any]:
         if not isinstance(document.get(name), dict):
             raise DataError(f"{place} has no field {name}", remedy=REMEDY)
     return document
+
+
+def _unaltered(place: Path, told: str) -> bytes:
+    raw = _read(place)
+    if _sha256(raw) != told:
+        raise DataError(f"{place} was altered or cut short after it was written", remedy=REMEDY)
+    return raw
 
 
 def _read(place: Path) -> bytes:

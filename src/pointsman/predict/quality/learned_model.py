@@ -108,7 +108,12 @@ class LearnedModel:
         """Between which ends a score will lie, shape (R, E) each; None where labels were all 0 or 1."""
         return self.limits.score_range(forecast.quality.value)
 
-    def write(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
+    def write(
+        self,
+        path: Path,
+        about: Mapping[str, Any] | None = None,
+        held_out: Mapping[str, NDArray[Any]] | None = None,
+    ) -> None:
         """Write the artifact; see `Bundle.write`. `about` is added to what it says of itself."""
         arrays: dict[str, NDArray[Any]] = {}
         document: dict[str, Any] = {
@@ -119,7 +124,7 @@ class LearnedModel:
         for part, (own, rest) in self._parts().items():
             arrays |= {f"{part}/{name}": array for name, array in own.items()}
             document[part] = rest
-        Bundle(dict(self.about) | dict(about or {}), document, arrays).write(path)
+        Bundle(dict(self.about) | dict(about or {}), document, arrays).write(path, held_out)
 
     def _parts(self) -> dict[str, tuple[dict[str, NDArray[Any]], dict[str, Any]]]:
         parts = {"model": self.model.to_arrays(), "calibration": self.calibration.to_arrays()}

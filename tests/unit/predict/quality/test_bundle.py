@@ -118,7 +118,7 @@ def test_a_missing_file_and_a_link_are_refused(path: Path, name: str) -> None:
 
 def test_another_version_and_another_format_say_so(path: Path) -> None:
     sign(path, lambda document: document.update(version=1))
-    with pytest.raises(DataError, match=r"version 1; this Pointsman reads version 2"):
+    with pytest.raises(DataError, match=r"version 1; this Pointsman reads versions 2 and 3"):
         Bundle.read(path)
     sign(path, lambda document: document.update(format="other"))
     with pytest.raises(DataError, match="format 'other'"):
