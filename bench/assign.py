@@ -7,14 +7,21 @@ chosen on seed 100.
     first table: curves of mean quality over mean cost, read off with 95% intervals over prompts and seeds
         ours                forecasts with shrunk contrasts (`assign/contrasts.py`), tuned multiplier
         as forecast         the same forecasts as they are
+        weighted, greedy    `assign/plan_baselines.py`, on the same forecasts
         nearest neighbours  plain mean of the 16 nearest, as in ECCOS; tuned multiplier
         threshold           RouteLLM's: the best single endpoint where it promises most above the cheapest
+        balance aware       evens out requests among endpoints that promise enough
         oracle              chooses by the labels
-        best single, cheapest, random: points, no curve
+        best single, cheapest, random, round robin, length first (by the 16 nearest's mean length), perception
+        only (by the length that each model, asked, says): points, no curve
+      fleet_lengths are the questions of which the models were asked how long their answer would be; there also
+        lengths learned, asked, foreseen: ours, where plans go by joules of that length instead of the task's mean
       cost_at_best: cost at the best single endpoint's quality, as a share of its cost; quality_at_70: at 70% of
-      its cost, relative to its quality; .._over_existing: the same, relative to the best of nearest
-      neighbours, threshold and single endpoints (of no higher cost); aiq, apgr, cpt, arena: `metrics/routing.py` (apgr and cpt: between the
-      cheapest and the best single endpoint, by each way's forecasts; arena: best along the curve)
+      its cost, relative to its quality; .._over_existing: the same, relative to the best of what others do (all
+      but the first two lines and oracle), at no higher cost, at no lower quality; aiq, apgr, cpt, arena:
+      `metrics/routing.py` (apgr and cpt: between the cheapest and the best single endpoint, by each way's
+      forecasts; arena: best along the curve, for dollars only); length_rank: rank correlation of the lengths that
+      a way goes by with the real ones
     second table: ten floors from the cheapest endpoint's quality to 98% of the best that ours reaches
         95%, 90%, 50%       plans for the floor with that confidence (`assign/assured.py`)
         as forecast         told to reach the floor, uncorrected
@@ -42,9 +49,26 @@ from rich.console import Console
 
 from pointsman.assign.floor_calibration import FloorCalibration
 from pointsman.assign.frontier import Frontier, frontier
-from pointsman.data.routing_sets import SHARED_SETS, RoutingSet, expected_cost, fleet_set, routing_set
+from pointsman.assign.plan_baselines import (
+    as_said,
+    balance_aware,
+    greedy,
+    length_first,
+    perception_only,
+    round_robin,
+    weighted,
+)  # fmt: skip
+from pointsman.data.routing_sets import (
+    SHARED_SETS,
+    RoutingSet,
+    asked_lengths,
+    expected_cost,
+    fleet_set,
+    routing_set,
+)  # fmt: skip
 from pointsman.metrics.intervals import Interval, Weighted, mean_of, paired_interval
 from pointsman.metrics.quality_cost import cost_at_quality, quality_at_cost
+from pointsman.metrics.regression import rank_correlation
 from pointsman.metrics.routing import StrongShares, aiq, apgr, arena_score, cpt, strong_shares
 from pointsman.predict.features.base import TextEncoder
 from pointsman.predict.features.cache import CachedEncoder
@@ -57,20 +81,38 @@ from pointsman.predict.quality.nested import NestedForecasts, nested_forecasts
 from pointsman.report.assign_plot import Curve, CurvePanel, FloorPanel, plot_curves, plot_floors
 from pointsman.report.bench import Cell, bench_parser, interval_cells, shared_data, write_results
 from pointsman.report.figure import save
+from pointsman.report.ways import (
+    Played,
+    by_choice,
+    by_floor,
+    by_plan,
+    by_price,
+    by_threshold,
+    cost_of_length,
+    ends,
+    problem_of,
+)  # fmt: skip
 from pointsman.types import Floats
 
 FLEET = Path("bench") / "data"
 PLOTS = Path("docs") / "assign.png", Path("docs") / "assign_floors.png"
-FOLDS, QUICK_FOLDS, SEEDS, LEVELS, FLOORS = 5, 3, 5, 60, 10
+LENGTHS = FLEET / "fleet_lengths.parquet"
+FOLDS, QUICK_FOLDS, SEEDS, LEVELS, PLANS, FLOORS = 5, 3, 5, 60, 13, 10
 FEW_ROWS, MANY_FOLDS = 3_000, 10
 """A set of few rows is held out in more parts, so that what is held out is forecast almost as new rows are."""
 QUICK_SETS: Final = {"llmrouter9": 700, "bfcl_2024_08": 400}
 RESAMPLES, QUICK_RESAMPLES = 400, 40
 TOLD, UNTOLD, MINILM = "task told", "task not told", "task not told, MiniLM"
-OURS, RAW, NEAREST, THRESHOLD, ORACLE = (
-    "ours", "as forecast", "nearest neighbours", "threshold", "oracle",
+OURS, RAW, WEIGHTED, GREEDY, NEAREST, THRESHOLD, BALANCED, ORACLE = (
+    "ours", "as forecast", "weighted", "greedy", "nearest neighbours", "threshold", "balance aware", "oracle",
 )  # fmt: skip
-EXISTING: Final = (NEAREST, THRESHOLD)
+LEARNED, ASKED, FORESEEN = "lengths learned", "lengths asked", "lengths foreseen"
+RANDOM, ROBIN, SHORTEST, PERCEIVED = "random", "round robin", "length first", "perception only"
+GOES_BY: Final = dict.fromkeys((WEIGHTED, GREEDY, THRESHOLD, BALANCED), RAW) | dict.fromkeys(
+    (LEARNED, ASKED, FORESEEN), OURS
+)
+"""Whose forecasts of quality a way goes by, where it has none of its own."""
+EXISTING: Final = (NEAREST, THRESHOLD, BALANCED)
 CONFIDENCES: Final = {"95%": 0.95, "90%": 0.9, "50%": 0.5}
 MULTIPLIER, ALWAYS_BEST = "oracle multiplier", "always best"
 SHARE = 0.7
@@ -84,6 +126,7 @@ class Case:
         known: what the forecasts may read.
         planned: the cost that a plan goes by.
         forecasts: by the name of the way that chooses by them.
+        tokens: mean length of the nearest neighbours' answers; None where no length is known.
         calibrations: one for each outer fold.
         folds: shape (N,).
     """
@@ -92,16 +135,9 @@ class Case:
     known: str
     planned: Floats
     forecasts: Mapping[str, Floats]
+    tokens: Floats | None
     calibrations: Sequence[FloorCalibration]
     folds: NDArray[np.int64]
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """Quality and cost of each row under each of L settings by rising cost, shape (N, L)."""
-
-    quality: Floats
-    cost: Floats
 
 
 # Forecasts
@@ -157,7 +193,9 @@ def encoded(data: RoutingSet, features: str, keep: Path | None) -> tuple[Queries
     return queries.with_encoding(encoder, cached.encode(queries.texts)), encoder
 
 
-def fitted_case(data: RoutingSet, known: str, made: NestedForecasts, nearest: Floats) -> Case:
+def fitted_case(
+    data: RoutingSet, known: str, made: NestedForecasts, nearest: tuple[Floats, Floats | None]
+) -> Case:
     """Calibrate each outer fold by what the fit without it said of its own rows."""
     matrix = data.matrix
     tasks = matrix.tasks if known == TOLD else ("",) * len(matrix.tasks)
@@ -173,64 +211,86 @@ def fitted_case(data: RoutingSet, known: str, made: NestedForecasts, nearest: Fl
         )  # fmt: skip
         ours[own] = calibration.contrasts.applied(made.forecast[own], [tasks[row] for row in own])
         calibrations.append(calibration)
-    forecasts = {OURS: ours, RAW: made.forecast, NEAREST: nearest}
-    return Case(data, known, planned, forecasts, calibrations, made.outer)
+    quality, tokens = nearest
+    forecasts = {OURS: ours, RAW: made.forecast, NEAREST: quality}
+    return Case(data, known, planned, forecasts, tokens, calibrations, made.outer)
 
 
-def plain_neighbours(data: RoutingSet, folds: NDArray[np.int64], features: str, keep: Path | None) -> Floats:
-    """The mean of the 16 nearest of the other folds, shape (N, E); by the sentence embedding if there is one."""
+def plain_neighbours(
+    data: RoutingSet, folds: NDArray[np.int64], features: str, keep: Path | None
+) -> tuple[Floats, Floats | None]:
+    """Mean quality and length of the 16 nearest of the other folds, shape (N, E); by the sentence embedding if any.
+
+    Lengths are None where an endpoint has none.
+    """
     hot = HotFeatures()
     queries, sentence = encoded(data, features, keep)
     unknown = queries.with_tasks(("",) * queries.n)
     made = np.empty_like(data.matrix.quality)
+    tokens = np.full_like(made, np.nan)
     for fold in np.unique(folds):
         rest, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         model = KnnQuality.fit(
             data.matrix.take(rest), hot, sentence, queries=unknown.take(rest), settings=KnnSettings.eccos()
         )
-        made[own] = model.forecast(unknown.take(own)).quality.value
-    return made
+        found = model.forecast(unknown.take(own))
+        made[own] = found.quality.value
+        if found.output_tokens is not None:
+            tokens[own] = found.output_tokens.mean(axis=-1)
+    return made, tokens if np.isfinite(tokens).all() else None
 
 
 # Quality over cost
 
 
-def ends(data: RoutingSet) -> tuple[int, int]:
-    """The cheapest endpoint, of equally cheap ones the best, and the best."""
-    cost, quality = data.cost.mean(axis=0), data.matrix.quality.mean(axis=0)
-    cheap = cost <= cost.min() * (1 + 1e-9)
-    return int(np.where(cheap, quality, -1.0).argmax()), int(quality.argmax())
-
-
 def played(case: Case) -> dict[str, Played]:
-    """Every way with a multiplier or threshold, over its settings."""
-    data = case.data
-    made = {
-        name: by_choice(data, by_price(case.planned, forecast)) for name, forecast in case.forecasts.items()
-    }
-    weak, strong = ends(data)
-    gain = case.forecasts[RAW][:, strong] - case.forecasts[RAW][:, weak]
-    limits = np.quantile(gain, np.linspace(1, 0, LEVELS))
-    limits[0] = np.inf
-    made[THRESHOLD] = by_choice(data, np.where(gain[:, None] >= limits, strong, weak))
-    made[ORACLE] = by_choice(data, by_price(data.cost, data.matrix.quality))
+    """Every way with a setting, over its settings."""
+    data, raw = case.data, case.forecasts[RAW]
+    told = problem_of(data, case.planned, raw)
+    weights = np.linspace(0, 1, PLANS).tolist()
+    choices = {name: by_price(case.planned, forecast, LEVELS) for name, forecast in case.forecasts.items()}
+    choices[WEIGHTED] = by_plan(told, [partial(weighted, quality_weight=weight) for weight in weights])
+    choices[GREEDY] = by_floor(told, greedy, PLANS)
+    choices[THRESHOLD] = by_threshold(data, raw, LEVELS)
+    choices[BALANCED] = by_floor(told, balance_aware, PLANS)
+    if data.said_tokens is not None and case.tokens is not None:
+        lengths = {
+            LEARNED: case.tokens,
+            ASKED: as_said(data.said_tokens),
+            FORESEEN: data.matrix.output_tokens,
+        }
+        for name, tokens in lengths.items():
+            choices[name] = by_price(cost_of_length(data, case.folds, tokens), case.forecasts[OURS], LEVELS)
+    choices[ORACLE] = by_price(data.cost, data.matrix.quality, LEVELS)
+    return {name: by_choice(data, choice) for name, choice in choices.items()}
+
+
+def placed(case: Case) -> dict[str, tuple[float, float, float]]:
+    """Ways without a setting: mean cost and quality, and the rank correlation of the lengths they go by."""
+    data, matrix = case.data, case.data.matrix
+    told = problem_of(data, case.planned, case.forecasts[RAW], case.tokens)
+    plans = {ROBIN: round_robin(told)}
+    lengths: dict[str, Floats] = {}
+    if case.tokens is not None:
+        plans[SHORTEST], lengths[SHORTEST] = length_first(told), case.tokens
+    if data.said_tokens is not None:
+        plans[PERCEIVED] = perception_only(told, data.said_tokens)
+        lengths[PERCEIVED] = as_said(data.said_tokens)
+    made = {RANDOM: (float(data.cost.mean()), float(matrix.quality.mean()), np.nan)}
+    rows = np.arange(len(data.cost))
+    for name, plan in plans.items():
+        rank = _length_rank(matrix.output_tokens, lengths[name]) if name in lengths else np.nan
+        cost, quality = (values[rows, plan.choice].mean() for values in (data.cost, matrix.quality))
+        made[name] = (float(cost), float(quality), rank)
     return made
 
 
-def by_price(cost: Floats, forecast: Floats) -> NDArray[np.int64]:
-    """Choices at prices of quality spread over the frontier, shape (N, L)."""
-    price = frontier(cost, forecast).price
-    levels = np.quantile(price, np.linspace(0, 1, LEVELS)) * (1 + 1e-9)
-    levels[0] = price[0] / 2
-    return np.stack([(cost - level * forecast).argmin(axis=1) for level in levels], axis=1)
-
-
-def by_choice(data: RoutingSet, choice: NDArray[np.int64]) -> Played:
-    """What choices of shape (N, L) come to, in order of their cost."""
-    quality = np.take_along_axis(data.matrix.quality, choice, axis=1)
-    cost = np.take_along_axis(data.cost, choice, axis=1)
-    order = np.argsort(cost.mean(axis=0), kind="stable")
-    return Played(quality[:, order], cost[:, order])
+def _length_rank(tokens: Floats, forecast: Floats) -> float:
+    """Mean over endpoints."""
+    each = zip(tokens.T, forecast.T, strict=True)
+    return float(
+        np.mean([rank_correlation(own[np.isfinite(own)], told[np.isfinite(own)]) for own, told in each])
+    )
 
 
 def curve_rows(seeds: Sequence[Case], args: argparse.Namespace) -> tuple[list[dict[str, Cell]], CurvePanel]:
@@ -252,13 +312,17 @@ def curve_rows(seeds: Sequence[Case], args: argparse.Namespace) -> tuple[list[di
             "quality_at_70": [quality_at_cost(own.quality, own.cost, target, unit, SHARE) for own in each],
         }
         row: dict[str, Cell] = {"set": data.name, "n": len(quality), "known": first.known, "way": name}
-        for measure, weighted in measures.items():
-            row |= interval_cells(measure, bootstrapped(weighted, data, args))
+        for measure, by_seed in measures.items():
+            row |= interval_cells(measure, bootstrapped(by_seed, data, args))
         means = [(own.cost.mean(axis=0), own.quality.mean(axis=0)) for own in each]
         row["best_quality"] = float(np.mean([got.max() for _, got in means]))
         row["aiq"] = float(np.mean([aiq(*own, begin, float(data.cost.mean(axis=0).max())) for own in means]))
         rows.append(row | shares_cells(name, seeds, weak, strong) | arena_cells(data, means))
-    rows += list(point_rows(data, first.known, weak, strong))
+    each_placed = [placed(case) for case in seeds]
+    points = {
+        name: np.mean([found[name] for found in each_placed], axis=0).tolist() for name in each_placed[0]
+    }
+    rows += list(point_rows(data, first.known, points))
     against_existing(rows, data)
     curves = [
         Curve(name, np.mean([w[name].cost.mean(axis=0) for w in made], axis=0) / unit.mean(),
@@ -266,7 +330,8 @@ def curve_rows(seeds: Sequence[Case], args: argparse.Namespace) -> tuple[list[di
         for name in made[0]
     ]  # fmt: skip
     alone = zip((data.cost.mean(axis=0) / unit.mean()).tolist(), quality.mean(axis=0).tolist(), strict=True)
-    return rows, CurvePanel(data.name, curves, list(alone))
+    marks = {name: (cost / float(unit.mean()), got) for name, (cost, got, _) in points.items()}
+    return rows, CurvePanel(data.name, curves, list(alone), marks)
 
 
 def bootstrapped(seeds: Sequence[Weighted], data: RoutingSet, args: argparse.Namespace) -> Interval:
@@ -284,7 +349,7 @@ def shares_cells(name: str, seeds: Sequence[Case], weak: int, strong: int) -> di
     quality = seeds[0].data.matrix.quality
 
     def shares(case: Case) -> StrongShares:
-        by = quality if name == ORACLE else case.forecasts[RAW if name == THRESHOLD else name]
+        by = quality if name == ORACLE else case.forecasts[GOES_BY.get(name, name)]
         return strong_shares(quality[:, weak], quality[:, strong], by[:, strong] - by[:, weak])
 
     if not quality[:, strong].mean() > quality[:, weak].mean():
@@ -308,29 +373,39 @@ def arena_cells(data: RoutingSet, means: Sequence[tuple[Floats, Floats]]) -> dic
     return {"arena": float(np.mean(scores))}
 
 
-def point_rows(data: RoutingSet, known: str, weak: int, strong: int) -> Iterator[dict[str, Cell]]:
-    """Ways without a setting."""
+def point_rows(
+    data: RoutingSet, known: str, placed: Mapping[str, tuple[float, float, float]]
+) -> Iterator[dict[str, Cell]]:
+    """Ways without a setting, single endpoints first."""
+    weak, strong = ends(data)
     cost, quality = data.cost.mean(axis=0), data.matrix.quality.mean(axis=0)
     points = {
-        f"best single: {data.matrix.endpoints[strong]}": (cost[strong], quality[strong]),
-        f"cheapest: {data.matrix.endpoints[weak]}": (cost[weak], quality[weak]),
-        "random": (cost.mean(), quality.mean()),
+        f"best single: {data.matrix.endpoints[strong]}": (cost[strong], quality[strong], np.nan),
+        f"cheapest: {data.matrix.endpoints[weak]}": (cost[weak], quality[weak], np.nan),
     }
-    for name, (spent, got) in points.items():
+    for name, (spent, got, rank) in (points | dict(placed)).items():
         row: dict[str, Cell] = {"set": data.name, "n": len(data.cost), "known": known, "way": name}
         row |= {"best_quality": float(got), "cost_share": float(spent / cost[strong])}
+        if np.isfinite(rank):
+            row["length_rank"] = rank
         yield row | arena_cells(data, [(np.array([spent]), np.array([got]))])
 
 
 def against_existing(rows: Sequence[dict[str, Cell]], data: RoutingSet) -> None:
-    """Ours beside the best of the existing ways and single endpoints, at the same cost and at the same quality."""
+    """Ours beside the best of what others do, at the same cost and at the same quality."""
     _, strong = ends(data)
-    cost, quality = data.cost.mean(axis=0), data.matrix.quality.mean(axis=0)
+    alone = zip(data.cost.mean(axis=0).tolist(), data.matrix.quality.mean(axis=0).tolist(), strict=True)
+    unit, best = float(data.cost[:, strong].mean()), float(data.matrix.quality[:, strong].mean())
+    points = [(cost / unit, quality) for cost, quality in alone]
+    points += [
+        (_number(row["cost_share"]), _number(row["best_quality"])) for row in rows if "cost_share" in row
+    ]
     found = {str(row["way"]): row for row in rows}
     ours = found[OURS]
-    singles = (quality[cost <= SHARE * cost[strong]] / quality[strong] - 1).tolist()
-    at_70 = [*singles, *(_number(found[name]["quality_at_70"]) for name in EXISTING)]
-    at_best = [1.0, *(_number(found[name]["cost_at_best"]) for name in EXISTING)]
+    at_70 = [quality / best - 1 for cost, quality in points if cost <= SHARE]
+    at_best = [cost for cost, quality in points if quality >= best]
+    at_70 += [_number(found[name]["quality_at_70"]) for name in EXISTING]
+    at_best += [_number(found[name]["cost_at_best"]) for name in EXISTING]
     if known := [own for own in at_70 if np.isfinite(own)]:
         ours["quality_over_existing"] = (1 + _number(ours["quality_at_70"])) / (1 + max(known)) - 1
     ours["cost_over_existing"] = _number(ours["cost_at_best"]) / float(np.nanmin(at_best)) - 1
@@ -449,7 +524,8 @@ def main() -> None:
     if args.quick:
         sets = [routing_set(name, data, limit) for name, limit in QUICK_SETS.items()]
     else:
-        sets = [*(routing_set(name, data) for name in SHARED_SETS), fleet_set(FLEET, data)]
+        fleet = fleet_set(FLEET, data)
+        sets = [*(routing_set(name, data) for name in SHARED_SETS), fleet, asked_lengths(fleet, LENGTHS)]
     curves: list[dict[str, Cell]] = []
     floors: list[dict[str, Cell]] = []
     panels: list[CurvePanel] = []
@@ -465,7 +541,7 @@ def main() -> None:
             curves += rows
             if known == TOLD:
                 panels.append(panel)
-        if own.name == "fleet":
+        if own.name not in SHARED_SETS:
             continue
         folds = in_oracles(
             [

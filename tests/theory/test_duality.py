@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pointsman.assign.lagrangian import lagrangian
 from pointsman.assign.lp import lp
-from pointsman.assign.plan_baselines import BASELINES, oracle
+from pointsman.assign.plan_baselines import BASELINES, oracle, perception_only
 from pointsman.assign.prices import JITTER, Block, Layout, jitter, sweep
 from pointsman.assign.problem import Budget, LimitKind, LoadLimit, Problem, QualityFloor
 from pointsman.assign.shortfall import best_quality
+from pointsman.errors import BadRequest
 
 
 def fleet(rows: int, columns: int = 6, seed: int = 0, *, tenants: bool = True, scale: float = 1.0) -> Problem:
@@ -149,6 +152,26 @@ def test_baselines_choose_allowed_columns_and_none_beats_the_bound() -> None:
         assert plan.policy == name
         assert np.isfinite(plan.objective)
         assert not plan.feasible or plan.objective >= best.bound
+
+
+def test_length_first_and_perception_only_even_out_the_work_that_they_believe_in() -> None:
+    """Where all columns are alike, each holds within one row's work of any other; lengths not said count as usual."""
+    rng = np.random.default_rng(6)
+    work = rng.integers(1, 50, (300, 1)).repeat(3, axis=1).astype(float)
+    flat = np.ones((300, 3))
+    by_work = LoadLimit(LimitKind.WORK, ("a", "b", "c"), np.full(3, np.inf), np.arange(3), work)
+    problem = Problem(("a", "b", "c"), flat, flat / 2, loads=(by_work,))
+    for plan in (BASELINES["length_first"](problem), perception_only(problem, work)):
+        held = np.bincount(plan.choice, work[:, 0], 3)
+        assert np.ptp(held) <= 50
+    said = work.copy()
+    said[:, 1] = np.nan
+    said[::2] = np.nan
+    plan = perception_only(replace(problem, loads=()), said)
+    usual = np.where(np.isnan(said), np.nanmedian(said), said)
+    assert np.ptp(np.bincount(plan.choice, usual[np.arange(300), plan.choice], 3)) <= 50
+    with pytest.raises(BadRequest, match="no model has said"):
+        perception_only(problem, np.full((300, 3), np.nan))
 
 
 def test_the_oracle_keeps_limits_in_truth() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -90,9 +91,46 @@ def test_where_cheap_endpoints_complement_each_other_little_is_paid(bench: Modul
     assert at_a_fifth["ours"] > at_a_fifth["threshold"] + 0.15
     assert found["ours"]["aiq"] > found["threshold"]["aiq"]
     assert {curve.name for curve in panel.curves} == {
-        "ours", "as forecast", "nearest neighbours", "threshold", "oracle",
+        "ours", "as forecast", "weighted", "greedy", "nearest neighbours", "threshold", "balance aware", "oracle",
     }  # fmt: skip
     assert len(panel.alone) == 3
+    assert panel.points.keys() == {"random", "round robin"}
+    assert panel.points["round robin"][1] == pytest.approx(panel.points["random"][1], abs=0.05)
+    assert at_a_fifth["ours"] > at_a_fifth["balance aware"] + 0.05
+
+
+def test_lengths_that_are_asked_are_played_beside_those_learned(bench: ModuleType) -> None:
+    """Where cost follows length and the models know theirs, what they say is worth as much as foresight."""
+    data = made_set()
+    tokens = np.random.default_rng(5).lognormal(3, 1, (N, 3))
+    asked = replace(
+        data, matrix=replace(data.matrix, output_tokens=tokens), cost=PRICE * tokens, measured=True,
+        said_tokens=np.where(tokens < np.quantile(tokens, 0.95), tokens, np.nan),
+    )  # fmt: skip
+    (case,) = bench.cases(asked, 1, args())
+    rows, panel = bench.curve_rows([case], args())
+    found = {row["way"]: row for row in rows}
+    assert found["lengths foreseen"]["aiq"] > found["lengths learned"]["aiq"]
+    assert found["lengths foreseen"]["aiq"] >= found["lengths asked"]["aiq"] > found["lengths learned"]["aiq"]
+    assert found["perception only"]["length_rank"] > 0.8 > abs(found["length first"]["length_rank"])
+    assert panel.points.keys() == {"random", "round robin", "length first", "perception only"}
+
+
+def test_what_others_reach_at_no_higher_cost_and_no_lower_quality_is_what_ours_is_held_against(
+    bench: ModuleType,
+) -> None:
+    data = made_set()
+    rows = [
+        {"way": "ours", "quality_at_70": 0.1, "cost_at_best": 0.2},
+        {"way": "nearest neighbours", "quality_at_70": 0.05, "cost_at_best": 0.5},
+        {"way": "threshold", "quality_at_70": np.nan, "cost_at_best": np.nan},
+        {"way": "balance aware", "quality_at_70": -0.2, "cost_at_best": 0.8},
+        {"way": "round robin", "cost_share": 0.4, "best_quality": 0.96},
+    ]
+    bench.against_existing(rows, data)
+    best = data.matrix.quality[:, 2].mean()
+    assert rows[0]["quality_over_existing"] == pytest.approx(1.1 / max(1.05, 0.96 / best) - 1)
+    assert rows[0]["cost_over_existing"] == pytest.approx((0.2 / 0.4 if best <= 0.96 else 0.2 / 0.5) - 1)
 
 
 def test_floors_are_kept_more_often_the_more_confidence_is_asked(bench: ModuleType) -> None:
@@ -141,9 +179,14 @@ def test_an_unknown_set_is_refused(tmp_path: Path) -> None:
 
 def test_plots_are_drawn(tmp_path: Path) -> None:
     line = np.linspace(0.5, 0.8, 5)
-    curves = [CurvePanel(name, [Curve("ours", line, line), Curve("oracle", line, line + 0.1)], [(1.0, 0.7)])
-              for name in ("one", "two", "three")]  # fmt: skip
+    drawn = [Curve("ours", line, line), Curve("oracle", line, line + 0.1)]
+    curves = [
+        CurvePanel(name, drawn, [(1.0, 0.7)], {"random": (0.6, 0.5)}) for name in ("one", "two", "three")
+    ]
+    four = [*curves, CurvePanel("four", drawn, [(1.0, 0.7)], {"round robin": (0.6, 0.5)})]
     floors = [FloorPanel("one", line, [("95%", np.stack([line + 0.02, line, line + 0.04]))])]
-    for name, figure in (("a", plot_curves(curves, "x")), ("b", plot_floors(floors, "x"))):
+    for name, figure in (
+        ("a", plot_curves(curves, "x")), ("b", plot_floors(floors, "x")), ("c", plot_curves(four, "x")),
+    ):  # fmt: skip
         (path,) = save(figure, tmp_path / f"{name}.png", ("png",))
         assert path.stat().st_size > 10_000

@@ -9,9 +9,11 @@
     threshold         two columns, RouteLLM's way: the strong one where it promises most above the weak one
     balance_aware     in order of arrival: the least loaded of those with the quality asked for
     length_first      S3-like: shortest first, each to the column that would be done with it soonest
+    perception_only   the same by the length that each model, asked, says its own answer will have
     oracle            `lagrangian` on what really happened, given as another problem's cost and quality
 
-Nearest neighbours and asking a model its length are predictors: they fill a problem's arrays.
+Of balance_aware, length_first and perception_only the sources give the names, not how they choose: what
+stands here is our reading. Nearest neighbours is a predictor (`KnnSettings.eccos`): it fills a problem's arrays.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from pointsman.assign.measured import measured
 from pointsman.assign.plan import Plan
 from pointsman.assign.prices import Layout
 from pointsman.assign.problem import Ints, LimitKind, Problem, Values
+from pointsman.errors import BadRequest
 from pointsman.types import Bools, Floats
 
 
@@ -123,21 +126,36 @@ def balance_aware(problem: Problem) -> Plan:
 def length_first(problem: Problem) -> Plan:
     """S3-like: rows by rising work, each to the allowed column that would be done with it soonest.
 
-    Work is that of the first load limit that has one, else each row counts 1.
+    Work is that of the first load limit that has one, else each row counts 1. What answers are worth and
+    cost is not looked at.
     """
     work = next((load.use for load in problem.loads if load.use is not None), None)
-    allowed = np.isfinite(_masked(problem, problem.cost))
-    each = np.ones((1, problem.shape[1])) if work is None else work
+    return _plan(problem, "length_first", _soonest_done(problem, work))
 
-    def choose(row: int, _room: Bools, load: Floats) -> int:
-        return int(np.where(allowed[row], load + each[row % len(each)], np.inf).argmin())
 
-    shortest = (
-        np.zeros(problem.shape[0]) if work is None else np.min(work, axis=1, where=allowed, initial=np.inf)
-    )
-    return _plan(
-        problem, "length_first", _one_by_one(problem, choose, np.argsort(shortest, kind="stable"), work)
-    )
+def perception_only(problem: Problem, said_tokens: Values) -> Plan:
+    """As `length_first`, by the lengths that the models themselves foresee.
+
+    Args:
+        problem: its allowed pairs.
+        said_tokens: what each model says its answer will take, shape (R, E), at least 0; NaN where it said
+            no number (`as_said`).
+
+    Raises: BadRequest where nothing was said.
+    """
+    return _plan(problem, "perception_only", _soonest_done(problem, as_said(said_tokens)))
+
+
+def as_said(said_tokens: Values) -> Floats:
+    """Lengths for all pairs, shape (R, E): where a model said none, its median, or that of all that was said.
+
+    Raises: BadRequest where nothing was said.
+    """
+    if np.isnan(said_tokens).all():
+        raise BadRequest("no model has said how long its answers are", remedy="Ask them, or use length_first")
+    usual = np.nanmedian(said_tokens)
+    medians = [usual if np.isnan(own).all() else np.nanmedian(own) for own in said_tokens.T]
+    return np.where(np.isnan(said_tokens), np.array(medians, dtype=float), said_tokens)
 
 
 def oracle(problem: Problem, cost: Values, quality: Values) -> Plan:
@@ -197,6 +215,18 @@ def _or_cheapest(problem: Problem, choice: Ints) -> Ints:
         return choice
     rows = np.arange(len(choice))
     return np.where(problem.allowed[rows, choice], choice, _masked(problem, problem.cost).argmin(axis=1))
+
+
+def _soonest_done(problem: Problem, work: Values | None) -> Ints:
+    """Rows by their least work, each to the allowed column with the least work in all; None: each row counts 1."""
+    allowed = np.isfinite(_masked(problem, problem.cost))
+    each = np.ones((1, problem.shape[1])) if work is None else work
+
+    def choose(row: int, _room: Bools, load: Floats) -> int:
+        return int(np.where(allowed[row], load + each[row % len(each)], np.inf).argmin())
+
+    shortest = np.min(np.broadcast_to(each, problem.shape), axis=1, where=allowed, initial=np.inf)
+    return _one_by_one(problem, choose, np.argsort(shortest, kind="stable"), work)
 
 
 def _one_by_one(

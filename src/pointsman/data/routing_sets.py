@@ -5,7 +5,7 @@
     mmlu_pro       list prices of November 2024, open models by size; prompt, and the endpoint's mean answer
     routerdc7      no price list tells its 7B and 8B models apart: $.2 a million tokens of 7.24 billion
                    parameters, in proportion; tokens = prompt + 150
-    fleet          our own answers to GSM8K and MBPP; modelled joules
+    fleet          our own answers to questions of MMLU, GSM8K and MBPP; modelled joules
 
 Endpoints that lack more than 1% of the scores are left out, then queries that lack one.
 """
@@ -31,6 +31,7 @@ from pointsman.types import Floats
 
 SHARED_SETS: Final = ("llmrouter9", "bfcl_2024_08", "mmlu_pro", "routerdc7")
 _MOST_MISSING: Final = 0.01
+_FLEET_TEXTS: Final = {"mmlu": "mmlu", "gsm8k": "gsm8k", "mbpp": "llmrouter9"}
 _ANSWER_TOKENS: Final = 150.0
 _MILLION: Final = 1e6
 _LADDER: Final = (4.0, 8.0, 21.0, 41.0, 80.0, 110.0)
@@ -53,6 +54,8 @@ class RoutingSet:
         cost: shape (N, E), what is paid.
         unit: of `cost`.
         measured: the cost of a run shows only afterwards; see `expected_cost`.
+        said_tokens: how long each endpoint, asked, says its answer will be, shape (N, E), NaN where it says no
+            number; None where none was asked.
     """
 
     name: str
@@ -60,6 +63,7 @@ class RoutingSet:
     cost: Floats
     unit: str
     measured: bool
+    said_tokens: Floats | None = None
 
 
 def routing_set(name: str, data: Path, limit: int | None = None) -> RoutingSet:
@@ -92,29 +96,30 @@ def routing_set(name: str, data: Path, limit: int | None = None) -> RoutingSet:
         matrix.of_endpoints(columns).take(rows),
         cost[np.ix_(rows, columns)],
         "$",
-        name == "bfcl_2024_08",
+        measured=name == "bfcl_2024_08",
     )
 
 
 def fleet_set(folder: Path, data: Path) -> RoutingSet:
-    """What the embedded fleet made of GSM8K and MBPP, with modelled joules.
+    """What the embedded fleet made of knowledge, mathematics and code, with modelled joules.
 
     Args:
-        folder: with `fleet_gsm8k.parquet` and `fleet_mbpp.parquet`.
+        folder: with `fleet_mmlu.parquet`, `fleet_gsm8k.parquet` and `fleet_mbpp.parquet`; questions that not
+            all models answered are left out.
         data: the folder of the shared data, for the texts.
     """
-    found = {task: read_outcome_rows(folder / f"fleet_{task}.parquet").rows for task in ("gsm8k", "mbpp")}
+    found = {task: read_outcome_rows(folder / f"fleet_{task}.parquet").rows for task in _FLEET_TEXTS}
     rows = [row for some in found.values() for row in some]
     table = AnswerTable.of(rows, sorted({row.model for row in rows}))
     task_of = {row.query_id: task for task, some in found.items() for row in some}
     text_of: dict[str, str] = {}
-    for name in ("gsm8k", "llmrouter9"):
+    for name in _FLEET_TEXTS.values():
         queries = read_columns(
             data / "outcomes" / name / "queries.parquet", texts=("query_id", "prompt"), numbers=()
         )
         text_of |= dict(zip(queries["query_id"].tolist(), queries["prompt"].tolist(), strict=True))
-    joules = table.energy_j[0]
-    whole = np.flatnonzero(np.isfinite(table.right).all(axis=1) & np.isfinite(joules).all(axis=1))
+    joules, tokens = table.energy_j[0], table.output_tokens[0]
+    whole = np.flatnonzero(np.isfinite(table.right + joules + tokens).all(axis=1))
     ids = [table.query_ids[row] for row in whole]
     matrix = OutcomeMatrix(
         tuple(ids),
@@ -122,9 +127,34 @@ def fleet_set(folder: Path, data: Path) -> RoutingSet:
         tuple(task_of[query] for query in ids),
         tuple(table.endpoints),
         table.right[whole],
-        np.full((len(whole), len(table.endpoints)), np.nan),
+        tokens[whole],
     )
-    return RoutingSet("fleet", matrix, joules[whole], "J", True)
+    return RoutingSet("fleet", matrix, joules[whole], "J", measured=True)
+
+
+def asked_lengths(fleet: RoutingSet, path: Path) -> RoutingSet:
+    """The fleet's questions of which every model was asked how long its answer would be.
+
+    Args:
+        fleet: of `fleet_set`.
+        path: `fleet_lengths.parquet`, with the number that each (query_id, model) said.
+    """
+    asked = read_columns(
+        path, texts=("query_id", "model"), numbers=("said_tokens",), optional=("said_tokens",)
+    )
+    pairs = zip(asked["query_id"].tolist(), asked["model"].tolist(), strict=True)
+    said = dict(zip(pairs, asked["said_tokens"].tolist(), strict=True))
+    matrix = fleet.matrix
+    whole = [
+        row
+        for row, query in enumerate(matrix.query_ids)
+        if all((query, name) in said for name in matrix.endpoints)
+    ]
+    rows = np.array(whole, dtype=np.int64)
+    tokens = [[said[matrix.query_ids[row], name] for name in matrix.endpoints] for row in whole]
+    return RoutingSet(
+        "fleet_lengths", matrix.take(rows), fleet.cost[rows], fleet.unit, fleet.measured, np.array(tokens)
+    )
 
 
 def expected_cost(cost: Floats, tasks: Sequence[str], train: NDArray[np.int64]) -> Floats:

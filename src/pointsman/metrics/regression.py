@@ -46,6 +46,14 @@ def absolute_percentage_errors(measured: Floats, predicted: Floats) -> Floats:
     return np.abs(predicted / measured - 1.0)
 
 
+def rank_correlation(measured: Floats, predicted: Floats) -> float:
+    """Spearman's: 1 where both order the rows alike, 0 where one is constant; of equals the mean rank."""
+    check_columns(measured, predicted)
+    first, second = _centred_ranks(measured), _centred_ranks(predicted)
+    both = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return float((first * second).sum()) / both if both > 0 else 0.0
+
+
 def coverage(measured: Floats, low: Floats, high: Floats) -> float:
     """Share of measured values inside their interval, bounds included; NaN bounds hold nothing."""
     check_columns(measured, low, high, finite=1)
@@ -84,3 +92,10 @@ def bootstrap(
         values.append(measure(*(column[rows] for column in columns)))
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def _centred_ranks(values: Floats) -> Floats:
+    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
+    means: Floats = (np.cumsum(count) - (count - 1) / 2)[place]
+    means -= means.mean()
+    return means

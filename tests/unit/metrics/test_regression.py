@@ -13,6 +13,7 @@ from pointsman.metrics.regression import (
     mean_relative_width,
     median_ape,
     r2,
+    rank_correlation,
 )
 
 MEASURED = np.array([1.0, 2.0, 4.0])
@@ -32,6 +33,14 @@ def test_by_hand() -> None:
 
 def test_a_constant_has_no_r2() -> None:
     assert math.isnan(r2(np.ones(3), np.ones(3)))
+
+
+def test_rank_correlation_heeds_order_alone() -> None:
+    assert rank_correlation(MEASURED, np.exp(MEASURED)) == pytest.approx(1)
+    assert rank_correlation(MEASURED, -MEASURED) == pytest.approx(-1)
+    assert rank_correlation(MEASURED, np.ones(3)) == 0
+    tied = rank_correlation(np.array([1.0, 2.0, 2.0, 3.0]), np.array([1.0, 2.0, 3.0, 4.0]))
+    assert tied == pytest.approx(np.corrcoef([1, 2.5, 2.5, 4], [1, 2, 3, 4])[0, 1])
 
 
 def test_bootstrap_holds_the_truth_as_often_as_it_says() -> None:
