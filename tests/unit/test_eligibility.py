@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pointsman.assign.eligibility import Eligibility, refusal
 from pointsman.testing import strategies as ours
-from pointsman.testing.fakes import make_request
+from pointsman.testing.fakes import make_request, make_table
 from pointsman.types import AUTO, EMPTY, Api, Capabilities, Endpoint, Modality, Needs
 
 ABLE = Capabilities(
@@ -58,8 +58,8 @@ CASES = {
 
 def filter_one(request, *capabilities, closed=None, tokens=100.0):
     endpoints = [Endpoint(f"e{e}", f"m{e}", capabilities=can) for e, can in enumerate(capabilities)]
-    input_tokens = np.full((1, len(endpoints)), tokens)
-    mask, excluded = Eligibility(endpoints).filter([request], input_tokens, closed or [None] * len(endpoints))
+    table = replace(make_table(endpoints), input_tokens=np.full((1, len(endpoints)), tokens))
+    mask, excluded = Eligibility(endpoints).filter([request], table, closed or [None] * len(endpoints))
     return mask[0].tolist(), dict(excluded[0])
 
 
@@ -108,16 +108,16 @@ def test_mask_and_reasons_agree_and_a_batch_equals_its_rows(data, over):
     models = tuple(endpoint.model for endpoint in over)
     batch = [data.draw(ours.requests(f"r{row}", models)) for row in range(3)]
     tokens = np.array(data.draw(st.lists(st.floats(0, 5000), min_size=3 * len(over), max_size=3 * len(over))))
-    tokens = tokens.reshape(3, len(over))
+    table = replace(data.draw(ours.tables(over, 3)), input_tokens=tokens.reshape(3, len(over)))
     closed = data.draw(
         st.lists(st.sampled_from([None, None, "it is down"]), min_size=len(over), max_size=len(over))
     )
     eligibility = Eligibility(over)
-    mask, excluded = eligibility.filter(batch, tokens, closed)
-    assert mask.shape == tokens.shape
+    mask, excluded = eligibility.filter(batch, table, closed)
+    assert mask.shape == table.quality.value.shape
     for row, request in enumerate(batch):
         assert {e.name for e, fits in zip(over, mask[row], strict=True) if not fits} == set(excluded[row])
-        alone, why = eligibility.filter([request], tokens[row : row + 1], closed)
+        alone, why = eligibility.filter([request], table.row(row), closed)
         assert alone[0].tolist() == mask[row].tolist()
         assert why[0] == excluded[row]
         assert (excluded[row] is EMPTY) <= mask[row].all()

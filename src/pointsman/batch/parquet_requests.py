@@ -1,6 +1,7 @@
 """A parquet file of prompts as a batch file, so that all that follows knows one format.
 
-Columns: id and prompt; if there: system, model, max_tokens, task, tenant, service_tier.
+Columns: id and prompt; if there: system, model, max_tokens, task, tenant, service_tier, min_quality,
+max_price_usd, max_energy_j; null, and NaN of the last three, count as not given.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pointsman.errors import DataError
 
 NEEDED: Final = ("id", "prompt")
 _BODY: Final = ("model", "max_tokens", "service_tier")
-_OWN: Final = ("task", "tenant")
+_OWN: Final = ("task", "tenant", "min_quality", "max_price_usd", "max_energy_j")
 _ROWS: Final = 4096
 
 

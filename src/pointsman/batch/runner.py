@@ -158,7 +158,8 @@ class _Lane:
                 f"{work.requests}, line {place.line} can't be read any more: {made.message}",
                 remedy="Put the file back as it was planned, or plan it anew",
             )
-        return made.custom_id, replace(made.request, model=work.pin[self.endpoint.name])
+        # What it may take has been decided on the predictions that it was planned by.
+        return made.custom_id, replace(made.request, model=work.pin[self.endpoint.name], limits=None)
 
     async def _asked(self, request: Request) -> tuple[Handle, bytes]:
         """Ask; an endpoint that is busy and says until when is asked again then."""

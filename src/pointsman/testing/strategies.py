@@ -11,6 +11,7 @@ from pointsman.types import (
     Capabilities,
     CostTable,
     Endpoint,
+    Limits,
     Modality,
     Needs,
     Request,
@@ -57,6 +58,16 @@ def weights() -> st.SearchStrategy[Weights]:
     return st.builds(Weights, one, one, one, one, one).filter(lambda w: sum(w.as_tuple()) > 0.0)
 
 
+def limits() -> st.SearchStrategy[Limits]:
+    """Limits that some of the pairs of `tables` keep and others break."""
+    return st.builds(
+        Limits,
+        min_quality=st.none() | st.floats(0.0, 1.0),
+        max_price_usd=st.none() | st.floats(0.0, 0.01),
+        max_energy_j=st.none() | st.floats(0.0, 200.0),
+    )
+
+
 @st.composite
 def requests(draw: st.DrawFn, request_id: str = "r0", models: tuple[str, ...] = ()) -> Request:
     """A request with any needs, for any of `models` or for the policy to choose."""
@@ -68,6 +79,7 @@ def requests(draw: st.DrawFn, request_id: str = "r0", models: tuple[str, ...] = 
         api=draw(st.sampled_from(Api)),
         needs=draw(needs()),
         weights=draw(st.none() | weights()),
+        limits=draw(st.none() | limits()),
     )
 
 
