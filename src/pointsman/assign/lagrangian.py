@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pointsman.assign.exact import LARGEST_ROWS, exact
 from pointsman.assign.improve import Effort, above, improve
-from pointsman.assign.maximise import Core, Maximum, core_of, maximise
+from pointsman.assign.maximise import Core, Maximum, core_of, maximise, undecided
 from pointsman.assign.measured import measured
 from pointsman.assign.plan import TOLERANCE, Plan
 from pointsman.assign.prices import Layout, group_sizes, measure
@@ -79,7 +79,7 @@ def repaired(
     made = choice.astype(np.int32)
     for count in _CORES:
         used = measure(problem, layout, made)
-        core = core_of(problem, layout, margin, made, used, count)
+        core = core_of(problem, layout, undecided(margin, count), made, used)
         left = core.bound + np.where(layout.free, bound - np.where(layout.free, layout.bound, 0.0), 0.0)
         made[core.rows] = _searched(core, left, found.sweep.prices, made[core.rows], effort, rng)
         if count >= rows or (measure(problem, layout, made) <= bound)[layout.free].all():
