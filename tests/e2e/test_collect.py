@@ -67,6 +67,24 @@ async def test_from_a_csv_to_outcomes(here: Path, upstream: Upstream) -> None:
     assert len(upstream.bodies) == asked, "everything was there"
 
 
+async def test_outcomes_that_name_questions_by_id_get_their_texts_back(
+    here: Path, upstream: Upstream
+) -> None:
+    upstream.next(*[says("A. The answer is 3.")] * 2)
+    await asyncio.to_thread(pointsman, "mine.csv", "--endpoint", "small")
+    (here / "got/samples.parquet").rename(here / "figures.parquet")
+    (here / "mine.csv").write_text(QUESTIONS + "c,Where?,,s,there\n")
+    again = pointsman("mine.csv", "--answered", "figures.parquet", "--out", "again")
+    assert again.exit_code == 0, again.output
+    assert set(read_outcomes([here / "again"]).query_ids) == {"a", "b"}
+    assert read_outcome_rows(here / "again/samples.parquet").metadata["set"] == "mine.csv"
+    (here / "mine.csv").write_text("id,question,answer\nd,Why?,so\n")
+    other = pointsman("mine.csv", "--answered", "figures.parquet", "--out", "other")
+    assert other.exit_code == DATA
+    assert "no answer to these 1 questions" in " ".join(other.output.split())
+    assert not (here / "other").exists()
+
+
 async def test_a_dead_endpoint_is_named_and_what_came_is_exported(here: Path, upstream: Upstream) -> None:
     upstream.next(says("A"), Reply(end=End.CUT))
     first = await asyncio.to_thread(pointsman, "mine.csv")

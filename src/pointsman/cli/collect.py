@@ -30,11 +30,11 @@ from pointsman.collect.plugin_scorer import Scorer, scorer_named
 from pointsman.collect.runner import CollectOptions, Target, collect_answers
 from pointsman.config import Config
 from pointsman.data.journal import read_records
-from pointsman.data.outcomes import OutcomeRow, write_outcomes
+from pointsman.data.outcomes import OutcomeRow, read_outcome_rows, write_outcomes
 from pointsman.data.parquet import pyarrow
 from pointsman.data.question_sets import SetQuestion
 from pointsman.engines.fleet_model import FleetEndpoint
-from pointsman.errors import EngineError
+from pointsman.errors import DataError, EngineError
 from pointsman.profile.machine import machine
 
 JOURNAL: Final = "answers.journal"
@@ -86,6 +86,10 @@ def collect(
     scorer: Annotated[
         str | None, typer.Option(help="Judge texts by this installed plugin of `pointsman.scorer`.")
     ] = None,
+    answered: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Ask nothing: take these outcomes, which name questions by id."),
+    ] = None,
     partial: Annotated[
         bool, typer.Option("--export-partial", help="Ask nothing: write what a running journal holds.")
     ] = False,
@@ -105,12 +109,19 @@ def collect(
 
         pointsman collect --set gsm8k --data ../shared/data --limit 200 --samples 3 --concurrency 4
 
+        pointsman collect --set gsm8k --data ../shared/data --answered bench/data/fleet_gsm8k.parquet
+
         pointsman train --outcomes collected --out quality
     """
     made = only_endpoints(read_config(config), endpoint or [])
     pyarrow()  # before anything is asked
     judge_text = scorer_named(scorer) if scorer else None
     asked = questions_of(questions, named_set, data, per_task, limit, seed)
+    if answered is not None:
+        rows, asked = _taken(answered, asked, endpoint or [], out)
+        print_summary(rows, len(asked), samples)
+        typer.echo(f"written: {out}; next: pointsman train --outcomes {out}")
+        return
     met: dict[str, str] = {}
     if not partial:
         identity = {
@@ -161,6 +172,27 @@ async def _collect(
         for meter in set(meters.values()):
             meter.close()
     return met
+
+
+def _taken(
+    path: Path, questions: Sequence[SetQuestion], endpoints: Sequence[str], out: Path
+) -> tuple[list[OutcomeRow], tuple[SetQuestion, ...]]:
+    """Write outcomes that were collected before, with the texts of those of these questions that they are of.
+
+    Raises: DataError where there is none.
+    """
+    table = read_outcome_rows(path)
+    known = {question.id for question in questions}
+    rows = [row for row in table.rows if row.query_id in known and (not endpoints or row.model in endpoints)]
+    if not rows:
+        raise DataError(
+            f"{path} holds no answer to these {len(questions)} questions",
+            remedy="Name the --set or file whose ids it has",
+        )
+    there = {row.query_id for row in rows}
+    own = tuple(question for question in questions if question.id in there)
+    write_outcomes(out, own, rows, table.metadata)
+    return rows, own
 
 
 def _judged(
