@@ -9,9 +9,12 @@
 Cost and quality are correlated: a dearer endpoint is better, a longer request dearer everywhere. The gap
 of `lagrangian` is to its own dual bound, which is at most the relaxation's value; up to 100,000 x 20 that
 value stands beside it (`lp_value`). Times are CPU seconds of one thread and wall seconds; each case runs
-in a process of its own, whose peak memory is given (`start_mib`: the arrays alone).
+in a process of its own, whose peak memory is given (`start_mib`: the arrays alone). HiGHS may take 20
+minutes of wall time a case; one that was not done says so. `measured_at` is the commit of each case: with a
+journal, a run that was cut off goes on where it was, and cases may be measured on different days.
 
     python bench/assign_optimiser.py
+    python bench/assign_optimiser.py --journal runs/assign_optimiser.jsonl
     python bench/assign_optimiser.py --only 1000x10 --kinds tight ties
 """
 
@@ -23,6 +26,8 @@ import resource
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,7 +37,7 @@ from pointsman.assign.plan import Plan
 from pointsman.assign.problem import Budget, LoadLimit, Problem, QualityFloor
 from pointsman.assign.streaming import Duals, StreamLimits
 from pointsman.errors import BadRequest, PointsmanError
-from pointsman.report.bench import Cell, bench_parser, write_results
+from pointsman.report.bench import Cell, bench_parser, commit, write_results
 
 SIZES = ("1000x10", "20000x20", "100000x20", "1000000x20")
 KINDS = ("loose", "tight", "ties", "tenants", "all")
@@ -64,7 +69,7 @@ def instance(rows: int, columns: int, kind: str, seed: int) -> Problem:
         )
     names = tuple(f"e{j}" for j in range(columns))
     part = {"loose": 2.0, "ties": 2.0, "all": 1.3}.get(kind, 1.05)
-    loads = [LoadLimit.share(names, dict.fromkeys(names, np.ceil(part * rows / columns)))]
+    loads = [LoadLimit.share(names, dict.fromkeys(names, float(np.ceil(part * rows / columns))))]
     floors, budgets, allowed = [QualityFloor.overall(0.65 if part == 2.0 else 0.58)], [], None
     if kind in {"tenants", "all"}:
         share = np.arange(1, 9) / 36
@@ -95,32 +100,54 @@ def measure(rows: int, columns: int, kind: str, policy: str, seed: int) -> dict[
     problem = instance(rows, columns, kind, seed)
     case: dict[str, Cell] = {"requests": rows, "endpoints": columns, "kind": kind, "policy": policy}
     start_mib, cpu, wall = peak_mib(), time.process_time(), time.perf_counter()
+    plan: Plan | None
     try:
         plan = solved(problem, policy, seed)
     except BadRequest as error:
-        return case | {"note": error.message, "wall_s": time.perf_counter() - wall}
+        plan, case["note"] = None, error.message
     case |= {
         "cpu_s": time.process_time() - cpu,
         "wall_s": time.perf_counter() - wall,
         "start_mib": start_mib,
         "peak_mib": peak_mib(),
+        "measured_at": commit(),
+    }
+    if plan is None:
+        return case
+    return case | {
         "limits": len(plan.limits),
         "kept": plan.feasible,
         "objective": plan.objective,
         "bound": plan.bound,
         "gap_percent": None if plan.gap is None else 100 * plan.gap,
     }
-    return case
 
 
-def apart(rows: int, columns: int, kind: str, policy: str, seed: int) -> dict[str, Cell]:
-    """One case in a process of its own, so that its peak memory is its own."""
+def apart(
+    rows: int, columns: int, kind: str, policy: str, seed: int, journal: Path | None
+) -> dict[str, Cell]:
+    """One case in a process of its own, so that its peak memory is its own; from the journal if it is there."""
+    wanted = {"requests": rows, "endpoints": columns, "kind": kind, "policy": policy}
+    for known in journal_cases(journal):
+        if known["seed"] == seed and wanted.items() <= known["case"].items():
+            found: dict[str, Cell] = known["case"]
+            return found
     words = [sys.executable, __file__, "--case", str(rows), str(columns), kind, policy, "--seed", str(seed)]
     done = subprocess.run(words, check=False, capture_output=True, text=True)
     if done.returncode:
         raise PointsmanError(f"the case {rows} x {columns} {kind} failed: {done.stderr[-2000:]}")
     case: dict[str, Cell] = json.loads(done.stdout)
+    if journal is not None:
+        with journal.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"seed": seed, "case": case}) + "\n")
     return case
+
+
+def journal_cases(journal: Path | None) -> list[dict[str, Any]]:
+    """What was measured before."""
+    if journal is None or not journal.exists():
+        return []
+    return [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
 
 
 def streaming(calls: int, seed: int) -> dict[str, Cell]:
@@ -154,6 +181,9 @@ def main() -> None:
     parser.add_argument(
         "--highs-pairs", type=int, default=None, help="the largest problem for HiGHS; default 2,000,000"
     )
+    parser.add_argument(
+        "--journal", type=Path, default=None, help="each case as it ends; those in it are not measured again"
+    )
     parser.add_argument("--case", nargs=4, default=None, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.case:
@@ -166,9 +196,9 @@ def main() -> None:
     for size in sizes:
         rows, columns = map(int, size.split("x"))
         for kind in args.kinds if not args.quick else KINDS[:4]:
-            case = apart(rows, columns, kind, "lagrangian", args.seed)
+            case = apart(rows, columns, kind, "lagrangian", args.seed, args.journal)
             if rows * columns <= most:
-                beside = apart(rows, columns, kind, "lp", args.seed)
+                beside = apart(rows, columns, kind, "lp", args.seed, args.journal)
                 case["lp_value"] = beside.get("bound")
                 table += [case, beside]
             else:
