@@ -46,6 +46,7 @@ POLICIES = {
     "weighted": "{name: weighted, weights: {accuracy: 4, energy: 1, time: 1}}",
     "value": "{name: value}",
     "floor": "{name: floor, threshold: 0.5}",
+    "constrained": "{name: constrained, objective: time, limits: {min_quality: 0.5}}",
 }
 CONFIG = """
 {models}
@@ -82,7 +83,7 @@ class Sizes:
     folds: int
 
 
-FULL = Sizes(60, 500, {"hot": 1_000, "minilm": 400}, folds=2)
+FULL = Sizes(40, 500, {"hot": 1_000, "minilm": 400}, folds=2)
 QUICK = Sizes(2, 20, {"hot": 60}, folds=0)
 
 

@@ -19,8 +19,8 @@ seeds; `over_limit` counts dispatches beyond the limit of that moment. Each seed
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,11 +28,14 @@ import numpy as np
 from pointsman.admit.always import AlwaysAdmit
 from pointsman.assign.base import AssignPolicy
 from pointsman.assign.baselines import CheapestAssign, RandomAssign
+from pointsman.assign.constrained import ConstrainedAssign
 from pointsman.assign.lowest import lowest
+from pointsman.assign.stream_terms import ConstrainedTerms
 from pointsman.assign.value import ValueAssign
 from pointsman.assign.weighted import WeightedAssign
 from pointsman.clock import VirtualClock
 from pointsman.data.tables import read_columns
+from pointsman.data.traces import Trace
 from pointsman.events import CapacityChanged
 from pointsman.order.fcfs import FirstComeFirstServed
 from pointsman.report.bench import Cell, bench_parser, shared_data, write_results
@@ -52,7 +55,6 @@ from pointsman.types import (
     Estimate,
     Floats,
     Penalties,
-    Prompt,
     Request,
     RunCost,
     ValueTerms,
@@ -110,42 +112,11 @@ class RoundRobin:
 POLICIES: dict[str, Callable[[int], AssignPolicy]] = {
     "weighted": lambda _: WeightedAssign(Weights(accuracy=2, time=1, price=1)),
     "value": lambda _: ValueAssign(ValueTerms(RunCost(per_usd=100, per_s=0.02), Penalties(1.0, 1.0))),
+    "constrained": lambda _: ConstrainedAssign(NAMES, ConstrainedTerms(min_quality=0.6)),
     "round robin": lambda _: RoundRobin(),
     "random": RandomAssign,
     "cheapest": lambda _: CheapestAssign(),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """N requests of a trace: arrivals in seconds from the first, tokens of prompts and answers, each of shape (N,)."""
-
-    arrival_s: Floats
-    input_tokens: Floats
-    output_tokens: Floats
-
-    @classmethod
-    def read(cls, path: Path, count: int, rng: np.random.Generator) -> Trace:
-        """A window of so many requests."""
-        columns = read_columns(path, texts=(), numbers=("arrival_s", "input_tokens", "output_tokens"))
-        first = int(rng.integers(0, max(1, len(columns["arrival_s"]) - count)))
-        arrival_s, *tokens = (
-            columns[name][first : first + count] for name in ("arrival_s", "input_tokens", "output_tokens")
-        )
-        return cls(arrival_s - arrival_s[0], *tokens)
-
-    def at_load(self, load: float, calls: Calls) -> Trace:
-        """The same requests, arriving at so much of what all slots can serve."""
-        most_per_s = sum(own.max_concurrent / calls.mean_s(own.name, self.output_tokens) for own in ENDPOINTS)
-        rate_per_s = len(self.arrival_s) / self.arrival_s[-1]
-        return replace(self, arrival_s=self.arrival_s * rate_per_s / (load * most_per_s))
-
-    def arrivals(self) -> Iterator[tuple[float, Request]]:
-        """Requests whose id is their row and whose prompt is as long as it was."""
-        for row, (at_s, tokens) in enumerate(
-            zip(self.arrival_s.tolist(), self.input_tokens.tolist(), strict=True)
-        ):
-            yield at_s, Request(str(row), Prompt("", total_bytes=int(4 * tokens)))
 
 
 class Calls:
@@ -166,8 +137,14 @@ class Calls:
         return float(first_s + token_s * output_tokens.mean())
 
 
+def at_load(trace: Trace, load: float, calls: Calls) -> Trace:
+    """The same requests, arriving at so much of what all slots can serve."""
+    most_per_s = sum(own.max_concurrent / calls.mean_s(own.name, trace.output_tokens) for own in ENDPOINTS)
+    return trace.at_rate(load * most_per_s)
+
+
 class Foreseen:
-    """Predicts what may be known before: the mean call and the mean answer; quality differs by request."""
+    """Predicts what may be known before: the mean call and the mean answer; quality differs by request, shape (N, E)."""
 
     name = "foreseen"
 
@@ -178,7 +155,7 @@ class Foreseen:
         self._output = np.full(len(NAMES), mean)
         self._usd = np.array([(own.usd_per_input_token, own.usd_per_output_token) for own in ENDPOINTS])
         hardness = rng.normal(0, 0.15, (n, 1)) + rng.normal(0, 0.05, (n, len(NAMES)))
-        self._quality = np.clip(np.array([own.quality for own in SERVERS]) + hardness, 0.01, 0.99)
+        self.quality = np.clip(np.array([own.quality for own in SERVERS]) + hardness, 0.01, 0.99)
 
     def predict(self, requests: Sequence[Request], running: Sequence[int]) -> CostTable:
         """For R requests and E endpoints; see `Predictor`."""
@@ -195,7 +172,7 @@ class Foreseen:
         return CostTable(
             NAMES,
             tokens,
-            plain(self._quality[rows]),
+            plain(self.quality[rows]),
             plain(self._output),
             plain(self._time_s),
             plain(self._time_s),
@@ -207,8 +184,11 @@ class Foreseen:
 class Served:
     """The service of a call drawn at random; one that meets its endpoint's death fails then."""
 
-    def __init__(self, calls: Calls, trace: Trace, clock: VirtualClock, dead_s: tuple[float, float]) -> None:
-        self._calls, self._trace, self._clock, self._dead_s = calls, trace, clock, dead_s
+    def __init__(
+        self, calls: Calls, trace: Trace, quality: Floats, clock: VirtualClock, dead_s: tuple[float, float]
+    ) -> None:
+        self._calls, self._trace, self._quality = calls, trace, quality
+        self._clock, self._dead_s = clock, dead_s
 
     def serve(self, request: Request, endpoint: Endpoint, running: int, rng: np.random.Generator) -> Service:
         """One draw."""
@@ -219,7 +199,9 @@ class Served:
         lasts_s, now, (dies_s, back_s) = first_s + token_s * tokens, self._clock.now(), self._dead_s
         if endpoint.name == DYING and now < back_s and now + lasts_s > dies_s:
             return Service(max(REFUSAL_S, dies_s - now), 0, 0.0, fails=True)
-        return Service(lasts_s, tokens, 0.0, input_tokens=int(self._trace.input_tokens[row]))
+        right = rng.random() < self._quality[row, NAMES.index(endpoint.name)]
+        input_tokens = int(self._trace.input_tokens[row])
+        return Service(lasts_s, tokens, 0.0, input_tokens=input_tokens, quality=float(right))
 
 
 def run(policy: AssignPolicy, trace: Trace, calls: Calls, seed: int) -> tuple[SimResult, Witness]:
@@ -246,12 +228,13 @@ def run(policy: AssignPolicy, trace: Trace, calls: Calls, seed: int) -> tuple[Si
         unknown_prior(ENDPOINTS),
         SchedulerOptions(max_queued=MAX_QUEUED),
     )
+    foreseen = Foreseen(calls, trace, np.random.default_rng((seed, 1)))
     result = simulate(
         scheduler,
-        Foreseen(calls, trace, np.random.default_rng((seed, 1))),
+        foreseen,
         None,
         trace.arrivals(),
-        Served(calls, trace, clock, (dies_s, back_s)),
+        Served(calls, trace, foreseen.quality, clock, (dies_s, back_s)),
         clock,
         options=SimOptions(seed=seed),
         also=happens,
@@ -280,6 +263,7 @@ def row(runs: Sequence[tuple[SimResult, Witness]]) -> dict[str, Cell]:
         **{f"peak {own.name}": f"{peaks[own.name]}/{own.max_concurrent}" for own in ENDPOINTS},
         "wait_p50_s": float(np.quantile(answered, 0.5)),
         "wait_p99_s": float(np.quantile(answered, 0.99)),
+        "quality": float(np.nanmean(np.concatenate([own.quality for own in results]))),
         "usd": sum(float(np.nansum(own.price_usd)) for own in results),
     }
 
@@ -291,13 +275,13 @@ def main() -> None:
     calls = Calls(shared_data() / "profiles" / "llmperf_api_latency.parquet")
     rows: list[dict[str, Cell]] = []
     for name in TRACES:
-        path = shared_data() / "traces" / f"{name}.parquet"
+        whole = Trace.read(shared_data() / "traces" / f"{name}.parquet")
         for load in loads:
             for policy, make in POLICIES.items():
                 runs = []
                 for seed in range(args.seed, args.seed + seeds):
-                    trace = Trace.read(path, count, np.random.default_rng(seed)).at_load(load, calls)
-                    runs.append(run(make(seed), trace, calls, seed))
+                    some = whole.window(count, np.random.default_rng(seed))
+                    runs.append(run(make(seed), at_load(some, load, calls), calls, seed))
                 rows.append({"trace": name, "load": load, "policy": policy, "seeds": seeds, **row(runs)})
     write_results("load_limits", rows, args, title="Most outstanding on each endpoint, of its limit")
 

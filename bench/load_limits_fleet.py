@@ -48,11 +48,12 @@ MODELS = tuple(
 ENGINE = 6
 """The exit code of a run in which an endpoint died."""
 
-CLIENTS, REQUESTS, MAX_TOKENS = 16, 120, 24
+CLIENTS, REQUESTS, MAX_TOKENS = 16, 90, 24
 PAUSE_S = 0.5
 POLICIES = {
     "weighted": "{name: weighted, weights: {accuracy: 1, energy: 1, time: 1}}",
     "value": "{name: value}",
+    "constrained": "{name: constrained, objective: time, limits: {min_quality: 0.4}}",
     "random": "{name: random}",
 }
 SETTINGS = "costs: {c_run: {per_s: 0.1}}"

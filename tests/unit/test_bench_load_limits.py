@@ -10,6 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from pointsman.data.traces import Trace
 from pointsman.events import Arrived, CapacityChanged, Completed, Dispatch, Finish
 from pointsman.queues import Queues
 from pointsman.testing.fakes import make_endpoints, make_request
@@ -45,7 +46,7 @@ def test_no_limit_is_exceeded_and_all_end_once_while_an_endpoint_dies(
     calls = bench.Calls(shared_data / "profiles" / "llmperf_api_latency.parquet")
     for seed, (policy, make) in enumerate(bench.POLICIES.items()):
         path = shared_data / "traces" / f"{name}.parquet"
-        trace = bench.Trace.read(path, N, np.random.default_rng(seed)).at_load(1.5, calls)
+        trace = bench.at_load(Trace.read(path).window(N, np.random.default_rng(seed)), 1.5, calls)
         result, witness = bench.run(make(seed), trace, calls, seed)
         assert witness.faults() == {}, policy
         assert witness.arrived.total() == witness.ended.total() == len(result.e2e_s) == N
@@ -60,7 +61,7 @@ def test_the_one_that_died_fails_what_it_runs_and_is_asked_again_when_it_is_back
 ) -> None:
     calls = bench.Calls(shared_data / "profiles" / "llmperf_api_latency.parquet")
     path = shared_data / "traces" / "azure_2023_code.parquet"
-    trace = bench.Trace.read(path, N, np.random.default_rng(1)).at_load(1.0, calls)
+    trace = bench.at_load(Trace.read(path).window(N, np.random.default_rng(1)), 1.0, calls)
     result, _ = bench.run(bench.POLICIES["round robin"](1), trace, calls, 1)
     horizon_s = float(trace.arrival_s[-1])
     on_it = result.endpoint == bench.NAMES.index(bench.DYING)
@@ -81,7 +82,7 @@ def test_a_scheduler_that_overruns_is_found_out(
     """A change of capacity that does not reach its queue."""
     calls = bench.Calls(shared_data / "profiles" / "llmperf_api_latency.parquet")
     path = shared_data / "traces" / "azure_2023_conv.parquet"
-    trace = bench.Trace.read(path, N, np.random.default_rng(1)).at_load(1.5, calls)
+    trace = bench.at_load(Trace.read(path).window(N, np.random.default_rng(1)), 1.5, calls)
     monkeypatch.setattr(Queues, "change_capacity", lambda *_: [])
     _, witness = bench.run(bench.POLICIES["round robin"](1), trace, calls, 1)
     assert witness.faults().keys() == {"over the limit"}
