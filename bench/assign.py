@@ -18,10 +18,10 @@ chosen on seed 100.
         lengths learned, asked, foreseen: ours, where plans go by joules of that length instead of the task's mean
       cost_at_best: cost at the best single endpoint's quality, as a share of its cost; quality_at_70: at 70% of
       its cost, relative to its quality; .._over_existing: the same, relative to the best of what others do (all
-      but the first two lines and oracle), at no higher cost, at no lower quality; aiq, apgr, cpt, arena:
-      `metrics/routing.py` (apgr and cpt: between the cheapest and the best single endpoint, by each way's
-      forecasts; arena: best along the curve, for dollars only); length_rank: rank correlation of the lengths that
-      a way goes by with the real ones
+      but the first three lines and oracle), at no lower quality, at no higher cost; aiq, apgr, cpt, arena:
+      `metrics/routing.py` (aiq: over the costs of single endpoints; apgr and cpt: between the cheapest and the best
+      of them, by each way's forecasts; arena: best along the curve, for dollars only); length_rank: rank
+      correlation of the lengths that a way goes by with the real ones
     second table: ten floors from the cheapest endpoint's quality to 98% of the best that ours reaches
         95%, 90%, 50%       plans for the floor with that confidence (`assign/assured.py`)
         as forecast         told to reach the floor, uncorrected
@@ -300,10 +300,6 @@ def curve_rows(seeds: Sequence[Case], args: argparse.Namespace) -> tuple[list[di
     weak, strong = ends(data)
     made = [played(case) for case in seeds]
     target, unit = quality[:, strong], data.cost[:, strong]
-    begin = max(
-        float(data.cost[:, weak].mean()),
-        *(float(way.cost[:, 0].mean()) for each in made for way in each.values()),
-    )
     rows: list[dict[str, Cell]] = []
     for name in made[0]:
         each = [ways[name] for ways in made]
@@ -316,7 +312,7 @@ def curve_rows(seeds: Sequence[Case], args: argparse.Namespace) -> tuple[list[di
             row |= interval_cells(measure, bootstrapped(by_seed, data, args))
         means = [(own.cost.mean(axis=0), own.quality.mean(axis=0)) for own in each]
         row["best_quality"] = float(np.mean([got.max() for _, got in means]))
-        row["aiq"] = float(np.mean([aiq(*own, begin, float(data.cost.mean(axis=0).max())) for own in means]))
+        row["aiq"] = float(np.mean([_aiq(*own, data) for own in means]))
         rows.append(row | shares_cells(name, seeds, weak, strong) | arena_cells(data, means))
     each_placed = [placed(case) for case in seeds]
     points = {
@@ -332,6 +328,16 @@ def curve_rows(seeds: Sequence[Case], args: argparse.Namespace) -> tuple[list[di
     alone = zip((data.cost.mean(axis=0) / unit.mean()).tolist(), quality.mean(axis=0).tolist(), strict=True)
     marks = {name: (cost / float(unit.mean()), got) for name, (cost, got, _) in points.items()}
     return rows, CurvePanel(data.name, curves, list(alone), marks)
+
+
+def _aiq(cost: Floats, quality: Floats, data: RoutingSet) -> float:
+    """Over the costs of single endpoints; a way that begins at a higher cost begins with the cheapest endpoint."""
+    weak, _ = ends(data)
+    alone, known = data.cost.mean(axis=0), data.matrix.quality.mean(axis=0)
+    first = cost[0] > alone[weak]
+    at = np.append(alone[weak], cost) if first else cost
+    got = np.append(known[weak], quality) if first else quality
+    return aiq(at, got, float(alone[weak]), float(alone.max()))
 
 
 def bootstrapped(seeds: Sequence[Weighted], data: RoutingSet, args: argparse.Namespace) -> Interval:
