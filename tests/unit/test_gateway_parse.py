@@ -16,7 +16,7 @@ from pointsman.gateway.headers import header_value
 from pointsman.gateway.options import request_id_of
 from pointsman.gateway.parse import Edge, parse_request
 from pointsman.gateway.refusals import refusal_of_error
-from pointsman.types import AUTO, Api, Modality, Needs, Request, Router, Slo, Weights
+from pointsman.types import AUTO, Api, Limits, Modality, Needs, Request, Router, Slo, Weights
 
 EDGE = Edge(
     ("small", "large"),
@@ -316,6 +316,9 @@ header_names = st.sampled_from(
     [
         b"x-request-id",
         b"x-pointsman-weights",
+        b"x-pointsman-min-quality",
+        b"x-pointsman-max-price-usd",
+        b"x-pointsman-max-energy-j",
         b"x-pointsman-tenant",
         b"x-pointsman-task",
         b"x-pointsman-privacy",
@@ -341,6 +344,7 @@ def test_arbitrary_bytes_give_a_request_or_a_4xx(data, headers, api):
         assert request.prompt.total_bytes >= len(request.prompt.text.encode())
         assert request.needs.n >= 1
         assert request.weights is None or math.isfinite(sum(request.weights.as_tuple()))
+        assert request.limits is None or request.limits != Limits()
         assert "pointsman" not in msgspec.json.decode(request.payload, type=dict[str, msgspec.Raw])
 
 
@@ -422,3 +426,83 @@ def test_allow_skip_may_be_said_in_three_places_the_nearest_wins():
         parse(chat(), {"x-pointsman-allow-skip": "1"})
     with pytest.raises(BadRequest, match="allow_skip"):
         parse(chat(pointsman={"allow_skip": "yes"}))
+
+
+LIMIT_TEXTS = {"min_quality": "0.5", "max_price_usd": "0.5", "max_energy_j": "0.5"}
+ALL_LIMITS = Limits(0.8, 0.01, 30.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "headers", "limits"),
+    [
+        ({}, {}, None),
+        ({"metadata": {"other": "0.8"}, "pointsman": {"tenant": "lab"}}, {}, None),
+        (
+            {},
+            {
+                "x-pointsman-min-quality": "0.8",
+                "x-pointsman-max-price-usd": " 1e-2",
+                "x-pointsman-max-energy-j": "30",
+            },
+            ALL_LIMITS,
+        ),
+        ({"pointsman": {"min_quality": 0.8, "max_price_usd": 0.01, "max_energy_j": 30}}, {}, ALL_LIMITS),
+        (
+            {
+                "metadata": {
+                    "pointsman_min_quality": "0.8",
+                    "pointsman_max_price_usd": "0.01",
+                    "pointsman_max_energy_j": "30",
+                }
+            },
+            {},
+            ALL_LIMITS,
+        ),
+        ({"pointsman": {"min_quality": 0, "max_price_usd": 0}}, {}, Limits(0.0, 0.0)),
+        ({"pointsman": {"min_quality": 1}}, {}, Limits(1.0)),
+        ({"pointsman": {"max_energy_j": None}}, {}, None),
+    ],
+)
+def test_limits_may_be_said_in_three_places(fields, headers, limits):
+    assert parse(chat(**fields), headers).limits == limits
+
+
+def test_the_nearest_place_wins_for_each_limit_by_itself():
+    said = {f"pointsman_{name}": value for name, value in LIMIT_TEXTS.items()}
+    own = {"max_price_usd": 0.02, "max_energy_j": 2}
+    request = parse(chat(metadata=said, pointsman=own), {"x-pointsman-max-energy-j": "3"})
+    assert request.limits == Limits(min_quality=0.5, max_price_usd=0.02, max_energy_j=3.0)
+
+
+BAD_LIMITS = [
+    *((name, text) for name in LIMIT_TEXTS for text in ("nan", "-1", "-0.001", "inf", "-inf", "", "high")),
+    ("min_quality", "1.001"),
+    ("min_quality", "80%"),
+    ("max_price_usd", "$1"),
+]
+
+
+@pytest.mark.parametrize(("name", "text"), BAD_LIMITS)
+def test_a_limit_that_can_t_be_used_is_refused_with_value_and_remedy(name, text):
+    header = {f"x-pointsman-{name.replace('_', '-')}": text}
+    for body, headers in ((chat(), header), (chat(metadata={f"pointsman_{name}": text}), {})):
+        with pytest.raises(BadRequest) as caught:
+            parse(body, headers)
+        assert (caught.value.param, caught.value.code) == (name, "invalid_value")
+        assert caught.value.message.startswith(f"{name} is ")
+        assert text in caught.value.message
+        assert caught.value.remedy.startswith("Give ")
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, 1e300])
+def test_a_limit_of_the_field_is_checked_too(value):
+    with pytest.raises(BadRequest, match=r"min_quality is .*Give a probability from 0 to 1") as caught:
+        parse(chat(pointsman={"min_quality": value}))
+    assert caught.value.param == "min_quality"
+
+
+@pytest.mark.parametrize("value", ["0.8", True, [0.8], {}])
+def test_a_limit_of_the_field_is_a_number(value):
+    with pytest.raises(BadRequest) as caught:
+        parse(chat(pointsman={"min_quality": value}))
+    assert (caught.value.code, caught.value.param) == ("invalid_type", "pointsman.min_quality")
