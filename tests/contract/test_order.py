@@ -4,11 +4,24 @@ from itertools import count
 
 import pytest
 
+from pointsman.order.bounded import BoundedOrder
+from pointsman.order.deadline import DeadlineOrder
 from pointsman.order.fcfs import FirstComeFirstServed
+from pointsman.order.head_start import HeadStart
+from pointsman.order.ranked import ShortestPredicted
 from pointsman.testing.contract import ContractBroken, check_order_policy
 
+ORDERS = {
+    "fcfs": FirstComeFirstServed,
+    "ranked": ShortestPredicted,
+    "bounded": lambda: BoundedOrder(10.0, 60.0),
+    "edf": lambda: DeadlineOrder(30.0),
+    "slack": lambda: DeadlineOrder(30.0, slack=True),
+    "with a head start": lambda: HeadStart(BoundedOrder(2.0, 60.0), {"priority": 20.0, "flex": -5.0}),
+}
 
-@pytest.mark.parametrize("make", [FirstComeFirstServed])
+
+@pytest.mark.parametrize("make", ORDERS.values(), ids=ORDERS)
 def test_contract(make):
     check_order_policy(make)
 

@@ -25,11 +25,16 @@ from pointsman.assign.weighted import WeightedAssign
 from pointsman.build.constrained import constrained_of
 from pointsman.build.plugins import plugin
 from pointsman.build.source import endpoints_of
-from pointsman.config import Config, PolicyConfig
+from pointsman.config import Config, OrderConfig, PolicyConfig
+from pointsman.config.stream_limits import as_mapping
 from pointsman.decide import Decider
 from pointsman.errors import ConfigError
 from pointsman.order.base import OrderPolicy
+from pointsman.order.bounded import BoundedOrder
+from pointsman.order.deadline import DeadlineOrder
 from pointsman.order.fcfs import FirstComeFirstServed
+from pointsman.order.head_start import HeadStart
+from pointsman.order.ranked import ShortestPredicted
 from pointsman.predict.judge import AnswerJudge
 from pointsman.types import Endpoint
 
@@ -146,9 +151,21 @@ def _configured_admission(config: Config) -> AdmitPolicy:
 
 def order_policy_of(config: Config) -> OrderPolicy:
     """The configured order of queues. Raises: ConfigError."""
-    made = config.order
-    if made.name == FirstComeFirstServed.name:
-        return FirstComeFirstServed()
+    order = _configured_order(config.order)
+    head_start_s = as_mapping(config.order.head_start_s)
+    return HeadStart(order, head_start_s) if head_start_s else order
+
+
+def _configured_order(made: OrderConfig) -> OrderPolicy:
+    match made.name:
+        case "fcfs":
+            return FirstComeFirstServed()
+        case "ranked":
+            return ShortestPredicted()
+        case "bounded":
+            return BoundedOrder(made.stretch, made.cap_s)
+        case "edf" | "slack":
+            return DeadlineOrder(made.without_s, slack=made.name == "slack")
     return cast(OrderPolicy, plugin("order", made.name)(made))
 
 

@@ -13,6 +13,7 @@ from pointsman.config.costs import CostsConfig
 from pointsman.config.energy import METERS, EnergyConfig, MeterConfig
 from pointsman.config.feedback import FeedbackConfig, GraderConfig
 from pointsman.config.load import load_config
+from pointsman.config.order import OrderConfig
 from pointsman.config.policy import PolicyConfig
 from pointsman.config.predictor import PredictorConfig
 from pointsman.config.problem import ConfigProblems, Problem
@@ -23,7 +24,6 @@ from pointsman.config.schema import (
     FleetConfig,
     FleetModelConfig,
     LogConfig,
-    OrderConfig,
     ServerConfig,
     Settings,
     TimeoutsConfig,

@@ -15,6 +15,7 @@ from pointsman.config.admission import AdmissionConfig, check_admission
 from pointsman.config.costs import CostsConfig
 from pointsman.config.energy import METERS, EnergyConfig, read_energy
 from pointsman.config.feedback import FeedbackConfig, read_feedback
+from pointsman.config.order import OrderConfig, read_order
 from pointsman.config.parse import (
     flag,
     integer,
@@ -63,7 +64,7 @@ NAMED_PARTS: Final = (
         ("policy",),
         ("cascade", "cheapest", "constrained", "floor", "random", "single", "value", "weighted"),
     ),
-    NamedPart("order", ("order",), ("fcfs",)),
+    NamedPart("order", ("order",), ("bounded", "edf", "fcfs", "ranked", "slack")),
     NamedPart("predict", ("predictor",), ("learned", "profile")),
     NamedPart("meter", ("energy", "meter"), METERS, "kind"),
     NamedPart("grade", ("feedback", "graders"), ()),
@@ -96,13 +97,6 @@ class ServerConfig:
     max_queue: int = setting(
         256, integer(0), "most requests that wait at one endpoint; more are refused (429)"
     )
-
-
-@dataclass(frozen=True, slots=True)
-class OrderConfig:
-    """When requests run."""
-
-    name: str = setting("fcfs", text, "fcfs: first come, first served; or a plugin's name")
 
 
 def _check_fleet_model(model: FleetModelConfig, node: Node) -> Iterator[Problem]:
@@ -219,7 +213,7 @@ class Settings:
     costs: CostsConfig = setting(
         CostsConfig(), section(CostsConfig), "what a run, a wrong answer and a missed one cost"
     )
-    order: OrderConfig = setting(OrderConfig(), shorthand("name", section(OrderConfig)), "when requests run")
+    order: OrderConfig = setting(OrderConfig(), read_order, "when requests run")
     predictor: PredictorConfig = setting(
         PredictorConfig(),
         shorthand("name", section(PredictorConfig, check_predictor)),
@@ -256,16 +250,17 @@ def check_settings(settings: Settings, node: Node) -> Iterable[Problem]:
 
 
 def _unknown_groups(settings: Settings, node: Node, classes: Collection[str]) -> Iterator[Problem]:
-    """Floors of tenants and service classes that are not configured."""
+    """Settings for tenants and service classes that are not configured."""
     limits = settings.policy.limits
     for key, entries, known, where in (
-        ("min_quality_by_tenant", limits.min_quality_by_tenant, settings.tenants, "tenants"),
-        ("min_quality_by_class", limits.min_quality_by_class, classes, "service_classes"),
+        ("order.head_start_s", settings.order.head_start_s, classes, "service_classes"),
+        ("policy.limits.min_quality_by_tenant", limits.min_quality_by_tenant, settings.tenants, "tenants"),
+        ("policy.limits.min_quality_by_class", limits.min_quality_by_class, classes, "service_classes"),
     ):
         for entry in entries:
             if entry.name not in known:
                 yield node.problem(
-                    f"policy.limits.{key} names {entry.name!r}, which is not in `{where}`",
+                    f"{key} names {entry.name!r}, which is not in `{where}`",
                     f"Add it to `{where}:`; there are {listed(known)}",
                 )
 

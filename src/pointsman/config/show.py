@@ -66,6 +66,7 @@ _MAPS: Final[Mapping[str, Callable[[Any], tuple[str, Any]]]] = {
     "min_quality_by_tenant": _number,
     "min_quality_by_class": _number,
     "max_share_requests": _number,
+    "head_start_s": _number,
 }
 """Settings that map names to something, and how an entry is shown."""
 
