@@ -119,7 +119,7 @@ def collect(
     asked = questions_of(questions, named_set, data, per_task, limit, seed)
     if answered is not None:
         rows, asked = _taken(answered, asked, endpoint or [], out)
-        print_summary(rows, len(asked), samples)
+        print_summary(rows, len(asked), 1 + max(row.sample for row in rows))
         typer.echo(f"written: {out}; next: pointsman train --outcomes {out}")
         return
     met: dict[str, str] = {}
