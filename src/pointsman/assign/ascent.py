@@ -160,20 +160,24 @@ class _Parts:
 
     def __init__(self, block: Block, shares: Floats) -> None:
         self._shares, self._block = shares, block
-        self._maps = [
-            np.eye(own.stop - own.start + 1)[pool][:, :-1]
-            for own, pool in zip(block.layout.loads, block.pools, strict=True)
+        pools = [
+            (own.stop - own.start, pool) for own, pool in zip(block.layout.loads, block.pools, strict=True)
         ]
+        self._each = [np.array_equal(pool, np.arange(count)) for count, pool in pools]  # column j is pool j
+        self._maps = [np.eye(count + 1)[pool][:, :-1] for count, pool in pools]
 
     def mean(self, factor: Floats | None = None) -> Floats:
         """Shape (n, K), each pair's share times a factor."""
         shares = self._shares if factor is None else self._shares * factor
-        columns = [
-            (shares if use is None else shares * use) @ to_pool
-            for use, to_pool in zip(self._block.uses, self._maps, strict=True)
-        ]
-        columns += [np.einsum("ij,ij->i", shares, own)[:, np.newaxis] for own in self._block.spent]
-        return np.hstack(columns) if columns else np.zeros((len(shares), 0))
+        layout, block = self._block.layout, self._block
+        start = layout.floors[-1].stop if layout.floors else 0
+        made = np.empty((len(shares), len(layout.bound) - start))
+        for own, use, each, to_pool in zip(layout.loads, block.uses, self._each, self._maps, strict=True):
+            weighed = shares if use is None else shares * use
+            made[:, own.start - start : own.stop - start] = weighed if each else weighed @ to_pool
+        for k, spent in enumerate(block.spent, start=layout.budgets.start - start):
+            made[:, k] = np.einsum("ij,ij->i", shares, spent)
+        return made
 
     def second(self) -> Floats:
         """The sum over rows of the second moments, shape (K, K)."""
