@@ -27,6 +27,8 @@ COLUMNS: Final = ("quality", "price_usd", "time_s", "energy_j")
 _BYTES_A_PAIR: Final = 33
 """Four columns, their mask and the objective, and what putting the chunks together takes beside them."""
 _BYTES_A_REQUEST: Final = 400
+_BYTES_A_COPY: Final = 21
+"""A problem with more columns is a copy: objective, quality, mask, and what three limits use."""
 
 Single = NDArray[np.float32]
 
@@ -66,9 +68,16 @@ class Forecast:
     bad: tuple[BadLine, ...]
 
 
-def check_memory(requests: int, endpoints: int, memory_bytes: float) -> None:
-    """Raises: BadRequest where so many requests can't be planned at once in that memory."""
-    each = endpoints * _BYTES_A_PAIR + _BYTES_A_REQUEST
+def check_memory(requests: int, endpoints: int, memory_bytes: float, *, choices: bool = False) -> None:
+    """Raises: BadRequest where so many requests can't be planned at once in that memory.
+
+    Args:
+        requests: how many.
+        endpoints: how many.
+        memory_bytes: what may be used.
+        choices: there are others beside the endpoints.
+    """
+    each = endpoints * (_BYTES_A_PAIR + choices * _BYTES_A_COPY) + _BYTES_A_REQUEST
     if requests * each > memory_bytes:
         raise BadRequest(
             f"a plan of {requests:,} requests on {endpoints} endpoints takes about "

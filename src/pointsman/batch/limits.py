@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,13 @@ ROUNDING: Final = 2.0**-24
 """What float32 can take of a quality; a floor is lower by it, so that 0.9 is reached by 0.9."""
 
 
+class Action(StrEnum):
+    """What a request may be given to beside an endpoint: a column after those of the endpoints."""
+
+    SKIP = "skip"
+    WAIT = "wait"
+
+
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
     """What to minimise, and within which limits.
@@ -32,6 +40,8 @@ class BatchLimits:
         makespan_s: what the batch may take: bounds predicted seconds by slots x makespan.
         budget_usd, budget_j: the most that all may use.
         confidence: that the real means reach the floors; None: floors are of predictions.
+        skip_cost: of a request that is not answered, in the objective's unit; None: none is skipped.
+        wait_cost: of one that is left for a later batch; None: none is.
     """
 
     objective: Mapping[str, float] = field(default_factory=lambda: {"cost": 1.0})
@@ -43,6 +53,8 @@ class BatchLimits:
     budget_usd: float | None = None
     budget_j: float | None = None
     confidence: float | None = None
+    skip_cost: float | None = None
+    wait_cost: float | None = None
 
     @property
     def unit(self) -> str:
@@ -58,7 +70,7 @@ def problem_of(made: Forecast, endpoints: Sequence[Endpoint], limits: BatchLimit
     """
     floors = []
     if limits.min_quality is not None:
-        floors.append(QualityFloor.overall(max(0.0, limits.min_quality - ROUNDING)))
+        floors.append(QualityFloor.overall(_told(limits.min_quality)))
     if limits.min_quality_of_tenant:
         floors.append(_floor("tenant", made.tenants, made.tenant, limits.min_quality_of_tenant))
     if limits.min_quality_of_class:
@@ -87,6 +99,36 @@ def problem_of(made: Forecast, endpoints: Sequence[Endpoint], limits: BatchLimit
     )
 
 
+def with_skipping(problem: Problem, limits: BatchLimits) -> Problem:
+    """Skipping as a choice, if it has a cost: a request that is skipped counts in every floor, with quality 0."""
+    if limits.skip_cost is None:
+        return problem
+    return problem.with_choice(Action.SKIP, np.full(problem.shape[0], limits.skip_cost))
+
+
+def with_waiting(problem: Problem, limits: BatchLimits) -> Problem:
+    """Waiting as a choice, if it has a cost: a request that waits has no part in the floors.
+
+    That is so if it counts with the floor itself. Of several floors over one request it is the lowest: for
+    the others the mean of those that don't wait is then at least what was asked.
+    """
+    if limits.wait_cost is None:
+        return problem
+    rows = problem.shape[0]
+    neutral = np.full(rows, np.inf)
+    for floor in problem.floors:
+        own = np.zeros(rows, dtype=np.int64) if floor.group is None else floor.group
+        neutral = np.minimum(neutral, np.where(own < 0, np.inf, floor.minimum[own]))
+    return problem.with_choice(
+        Action.WAIT, np.full(rows, limits.wait_cost), np.where(np.isfinite(neutral), neutral, 0.0)
+    )
+
+
+def _told(asked: float) -> float:
+    """The floor that is planned by: a float32, as what waits counts with it (`with_waiting`)."""
+    return float(np.float32(max(0.0, asked - ROUNDING)))
+
+
 def _floor(what: str, names: Sequence[str], of_rows: Ints, minimum: Mapping[str, float]) -> QualityFloor:
     """A floor for each named group; rows of others have none."""
     if unknown := [name for name in minimum if name not in names]:
@@ -96,6 +138,4 @@ def _floor(what: str, names: Sequence[str], of_rows: Ints, minimum: Mapping[str,
         )
     number = {name: index for index, name in enumerate(minimum)}
     group = np.array([number.get(name, -1) for name in names], dtype=np.int32)[of_rows]
-    return QualityFloor(
-        what, tuple(minimum), np.maximum([own - ROUNDING for own in minimum.values()], 0.0), group
-    )
+    return QualityFloor(what, tuple(minimum), np.array([_told(own) for own in minimum.values()]), group)

@@ -1,7 +1,7 @@
 """A plan on disk: JSON lines, so that it can be read, compared and cut with ordinary tools.
 
 The first line says of which file and settings it is; each further line is one line of the batch file, in
-its order: where it is to run and what is expected there, or why it can't run.
+its order: where it is to run and what is expected there, or that it is skipped or waits, or why it can't run.
 """
 
 from __future__ import annotations
@@ -18,12 +18,16 @@ from numpy.typing import NDArray
 
 from pointsman.assign.plan import Plan
 from pointsman.batch.forecast import Forecast
+from pointsman.batch.limits import Action
 from pointsman.batch.requests import BadLine, Fingerprint
 from pointsman.data.atomic import written_whole
 from pointsman.errors import DataError
 
 VERSION: Final = 1
 BAD: Final = -1
+SKIPPED: Final = -2
+WAITING: Final = -3
+_COLUMN_OF: Final = {None: BAD, Action.SKIP: SKIPPED, Action.WAIT: WAITING}
 _DIGITS: Final = 6
 
 
@@ -61,7 +65,7 @@ class PlanHead(msgspec.Struct, frozen=True):
 
 
 class PlanRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One line of the batch file; `code` and `error` say why it can't run, where there is no endpoint."""
+    """One line of the batch file; without an endpoint `action`, or `code` and `error`, say what becomes of it."""
 
     line: Annotated[int, msgspec.Meta(ge=1)]
     offset: Annotated[int, msgspec.Meta(ge=0)]
@@ -71,6 +75,7 @@ class PlanRow(msgspec.Struct, frozen=True, omit_defaults=True):
     price_usd: float | None = None
     time_s: float | None = None
     energy_j: float | None = None
+    action: Action | None = None
     code: str | None = None
     error: str | None = None
 
@@ -82,8 +87,9 @@ class PlannedRows:
     Attributes:
         id: of the plan; another plan has another.
         lines, offsets: of each row in the batch file, shape (N,).
-        endpoint: index into the head's endpoints, shape (N,), `BAD` for rows that can't run.
-        bad: those rows, by row.
+        endpoint: index into the head's endpoints, shape (N,); `BAD` for rows that can't run, `SKIPPED` and
+            `WAITING` for those that are not to.
+        unrun: bad and skipped rows, by row.
     """
 
     head: PlanHead
@@ -91,22 +97,24 @@ class PlannedRows:
     lines: NDArray[np.int64]
     offsets: NDArray[np.int64]
     endpoint: NDArray[np.int16]
-    bad: dict[int, PlanRow]
+    unrun: dict[int, PlanRow]
 
 
 _decode_head = msgspec.json.Decoder(PlanHead).decode
 _decode_row = msgspec.json.Decoder(PlanRow).decode
 
 
-def write_plan(path: Path, head: PlanHead, made: Forecast, plan: Plan) -> None:
-    """Write the plan, whole or not at all. Raises: OSError."""
+def write_plan(
+    path: Path, head: PlanHead, made: Forecast, plan: Plan, actions: Sequence[Action] = ()
+) -> None:
+    """Write the plan, whole or not at all; `actions` are the choices after the endpoints. Raises: OSError."""
     encode = msgspec.json.Encoder().encode
     with written_whole(path) as file:
         file.write(encode(head) + b"\n")
-        file.writelines(encode(row) + b"\n" for row in _rows(made, plan.choice.tolist()))
+        file.writelines(encode(row) + b"\n" for row in _rows(made, plan.choice.tolist(), actions))
 
 
-def _rows(made: Forecast, choice: Sequence[int]) -> Iterator[PlanRow]:
+def _rows(made: Forecast, choice: Sequence[int], actions: Sequence[Action]) -> Iterator[PlanRow]:
     """Planned and bad lines in the order of the batch file."""
     bad = iter(made.bad)
     waiting = next(bad, None)
@@ -115,10 +123,12 @@ def _rows(made: Forecast, choice: Sequence[int]) -> Iterator[PlanRow]:
         while waiting is not None and waiting.place.line < lines[row]:
             yield _bad_row(waiting)
             waiting = next(bad, None)
+        place = (lines[row], offsets[row], made.custom_ids[row])
+        if column >= len(made.endpoints):
+            yield PlanRow(*place, action=actions[column - len(made.endpoints)])
+            continue
         yield PlanRow(
-            lines[row],
-            offsets[row],
-            made.custom_ids[row],
+            *place,
             made.endpoints[column],
             _rounded(made.quality[row, column]),
             _rounded(made.price_usd[row, column]),
@@ -147,7 +157,7 @@ def read_plan(path: Path) -> PlannedRows:
     lines: list[int] = []
     offsets: list[int] = []
     columns: list[int] = []
-    bad: dict[int, PlanRow] = {}
+    unrun: dict[int, PlanRow] = {}
     number = 1
     with path.open("rb") as file:
         try:
@@ -158,11 +168,11 @@ def read_plan(path: Path) -> PlannedRows:
             for number, data in enumerate(file, 2):  # noqa: B007 - the error says it
                 row = _decode_row(data)
                 digest.update(data)
-                if row.endpoint is None:
-                    bad[len(lines)] = row
+                if row.endpoint is None and row.action is not Action.WAIT:
+                    unrun[len(lines)] = row
                 lines.append(row.line)
                 offsets.append(row.offset)
-                columns.append(BAD if row.endpoint is None else column_of[row.endpoint])
+                columns.append(_COLUMN_OF[row.action] if row.endpoint is None else column_of[row.endpoint])
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
             raise DataError(
                 f"{path}, line {number} is no line of a plan: {error}",
@@ -170,7 +180,7 @@ def read_plan(path: Path) -> PlannedRows:
             ) from error
     _check(path, head, len(lines))
     made = (np.array(lines, np.int64), np.array(offsets, np.int64), np.array(columns, np.int16))
-    return PlannedRows(head, digest.hexdigest(), *made, bad)
+    return PlannedRows(head, digest.hexdigest(), *made, unrun)
 
 
 def _check(path: Path, head: PlanHead, rows: int) -> None:

@@ -13,7 +13,7 @@ from pointsman.assign.plan import Plan
 from pointsman.assign.problem import Problem
 from pointsman.batch.confidence import Promise, promises, raised
 from pointsman.batch.forecast import Forecast
-from pointsman.batch.limits import BatchLimits, problem_of
+from pointsman.batch.limits import Action, BatchLimits, problem_of, with_skipping, with_waiting
 from pointsman.batch.what_if import WhatIf, what_ifs
 from pointsman.types import Endpoint
 
@@ -34,6 +34,18 @@ class BatchPlan:
     plan: Plan
     changes: tuple[WhatIf, ...]
     promises: tuple[Promise, ...] = ()
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The choices after the endpoints."""
+        return tuple(map(Action, self.problem.endpoints[len(self.made.endpoints) :]))
+
+    def count(self, action: Action) -> int:
+        """How many requests have it."""
+        if action not in self.actions:
+            return 0
+        column = len(self.made.endpoints) + self.actions.index(action)
+        return int((self.plan.choice == column).sum())
 
 
 def plan_batch(
@@ -56,17 +68,22 @@ def plan_batch(
     that can't be used.
     """
     progress(f"planning {len(made.custom_ids):,} requests on {len(endpoints)} endpoints")
-    problem, sure = problem_of(made, endpoints, limits), None
+    bare, sure = with_skipping(problem_of(made, endpoints, limits), limits), None
     if calibration is not None and limits.confidence is not None:
-        sure = raised(problem, calibration, made, limits.confidence)
-        problem = sure.required()
-        made = replace(made, quality=problem.quality.astype(np.float32, copy=False))
-    plan = lagrangian(problem).required()
+        sure = raised(bare, calibration, made, limits.confidence)
+        bare = sure.required()
+        shrunk = bare.quality[:, : len(endpoints)]
+        made = replace(made, quality=shrunk.astype(np.float32, copy=False))
+
+    def solved(problem: Problem) -> Plan:
+        return lagrangian(with_waiting(problem, limits))
+
+    plan = solved(bare).required()
     progress("what if")
     return BatchPlan(
         made,
-        problem,
+        with_waiting(bare, limits),
         plan,
-        what_ifs(problem, plan, lagrangian),
+        what_ifs(bare, plan, solved),
         () if sure is None else promises(sure, plan),
     )

@@ -14,11 +14,15 @@ from typing import Any, BinaryIO
 import msgspec
 
 from pointsman.batch.journal import End, ResultJournal
-from pointsman.batch.plan_file import PlannedRows
+from pointsman.batch.plan_file import SKIPPED, WAITING, PlannedRows
+from pointsman.batch.requests import open_requests
 from pointsman.data.atomic import written_whole
 from pointsman.types import Outcome
 
 FIGURES = ("input_tokens", "output_tokens", "e2e_s", "price_usd", "energy_j", "energy_modelled", "meter")
+SKIPPED_STATUS = 422
+"""As in the gateway, whose error of a skipped request has this status and this form."""
+
 _ID_BYTES = 12
 _encode = msgspec.json.Encoder().encode
 
@@ -46,6 +50,14 @@ def rejected(own_id: str, custom_id: str, status: int, body: bytes, outcome: Out
 def failed(own_id: str, custom_id: str | None, code: str, message: str, outcome: Outcome | None) -> bytes:
     """The line of a request that no endpoint answered."""
     return _line(own_id, custom_id, None, None, {"code": code, "message": message}, outcome)
+
+
+def skipped(own_id: str, custom_id: str | None, skip_cost: float | None, unit: str) -> bytes:
+    """The line of a request that the plan skips; `skip_cost` is what that was taken to cost, in `unit`."""
+    reason = f"answering it is worth less than the {skip_cost:g} {unit} that skipping costs, within the limits of the plan"
+    error = {"message": f"skipped: {reason}", "type": "skipped", "param": None, "code": "skipped"}
+    body = msgspec.Raw(_encode({"error": error | {"expected_skip_cost": skip_cost}}))
+    return _line(own_id, custom_id, SKIPPED_STATUS, body, None, None)
 
 
 def _line(
@@ -105,26 +117,45 @@ def _sum(total: float | None, more: float | None) -> float | None:
 def write_results(path: Path, plan: PlannedRows, journal: ResultJournal) -> dict[str, Spent]:
     """Write one line for each line of the batch file that has ended, in its order, whole or not at all.
 
-    Lines that can't be run have an error; those that are still open are left out.
+    Lines that can't be run have an error, skipped ones the gateway's answer; those that wait or are still
+    open are left out.
     Returns: what each endpoint did. Raises: OSError.
     """
     spent = {name: Spent() for name in plan.head.endpoints}
-    bad = iter(sorted(plan.bad))
-    waiting = next(bad, None)
+    unrun = iter(sorted(plan.unrun))
+    due = next(unrun, None)
     with written_whole(path) as file:
         for row, end, result in journal.results():
-            while waiting is not None and waiting < row:
-                _write_bad(file, plan, waiting)
-                waiting = next(bad, None)
+            while due is not None and due < row:
+                _write_unrun(file, plan, due)
+                due = next(unrun, None)
             file.write(result + b"\n")
             spent[plan.head.endpoints[plan.endpoint[row]]].add(end, result)
-        while waiting is not None:
-            _write_bad(file, plan, waiting)
-            waiting = next(bad, None)
+        while due is not None:
+            _write_unrun(file, plan, due)
+            due = next(unrun, None)
     return spent
 
 
-def _write_bad(file: BinaryIO, plan: PlannedRows, row: int) -> None:
-    made = plan.bad[row]
-    message = f"line {made.line}: {made.error}"
-    file.write(failed(result_id(plan.id, row), made.custom_id, made.code or "", message, None) + b"\n")
+def write_waiting(path: Path, plan: PlannedRows, requests: Path) -> int:
+    """Write the lines of the batch file that wait, as a batch file of their own, whole or not at all.
+
+    Returns: how many. Raises: OSError; DataError if the batch file is not there.
+    """
+    offsets = plan.offsets[plan.endpoint == WAITING].tolist()
+    with open_requests(requests) as file, written_whole(path) as out:
+        for offset in offsets:
+            file.seek(offset)
+            out.write(file.readline().rstrip(b"\r\n") + b"\n")
+    return len(offsets)
+
+
+def _write_unrun(file: BinaryIO, plan: PlannedRows, row: int) -> None:
+    made, own_id = plan.unrun[row], result_id(plan.id, row)
+    if plan.endpoint[row] == SKIPPED:
+        head = plan.head
+        line = skipped(own_id, made.custom_id, head.settings.get("skip_cost"), head.summary.get("unit", ""))
+    else:
+        message = f"line {made.line}: {made.error}"
+        line = failed(own_id, made.custom_id, made.code or "", message, None)
+    file.write(line + b"\n")

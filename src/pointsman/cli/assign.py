@@ -15,7 +15,7 @@ from rich.progress import Progress
 from pointsman.assign.problem import LoadLimit
 from pointsman.batch.confidence import calibrated
 from pointsman.batch.forecast import Forecast, check_memory, forecast
-from pointsman.batch.limits import BatchLimits
+from pointsman.batch.limits import Action, BatchLimits
 from pointsman.batch.parquet_requests import rewrite
 from pointsman.batch.plan_file import Expected, PlanHead, write_plan
 from pointsman.batch.planning import BatchPlan, plan_batch
@@ -70,6 +70,19 @@ def assign(
     deadline_s: Annotated[
         float | None, typer.Option(min=0, help="The longest predicted time of one request.")
     ] = None,
+    skip_cost: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            help="What not answering a request costs, in the objective's unit; none is skipped by default.",
+        ),
+    ] = None,
+    wait_cost: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="What leaving a request for a later batch costs, likewise; none waits by default."
+        ),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Use only this endpoint; may be given again. All by default.")
     ] = None,
@@ -98,6 +111,8 @@ def assign(
 
         pointsman assign requests.jsonl --endpoints config.yaml --min-quality 0.65 --confidence 0.95
 
+        pointsman assign requests.jsonl --min-quality 0.7 --makespan-s 3600 --skip-cost 0.01 --wait-cost 0.002
+
         pointsman assign prompts.parquet --max-load small=5000 --budget-usd 20 --out tonight.jsonl
 
         pointsman run requests.plan.jsonl
@@ -106,9 +121,9 @@ def assign(
     limits = BatchLimits(
         objective_of(objective), overall, of_tenant, of_class,
         loads_of(max_load or []), makespan_s, budget_usd, budget_j, confidence,
+        skip_cost, wait_cost,
     )  # fmt: skip
-    if confidence is not None and not min_quality:
-        raise BadRequest("--confidence is of a floor, and there is none", remedy="Give --min-quality too")
+    _check(limits)
     made = only_endpoints(read_config(config), only or [])
     endpoints = endpoints_of(made)
     if not endpoints:
@@ -123,7 +138,10 @@ def assign(
     profiles, predictor = predictor_of(made, RealClock())
     held_out = None if confidence is None else held_out_of(made, predictor)
     parse = body_reader_of(made, any_model=any_model, privacy=frozenset(privacy or ()))
-    file, expected = _forecast(batch_file, parse, predictor, endpoints, deadline_s)
+    file, expected = _forecast(
+        batch_file, parse, predictor, endpoints, deadline_s,
+        choices=skip_cost is not None or wait_cost is not None,
+    )  # fmt: skip
     print_bad(batch_file, expected.bad)
     with progress() as say:
         calibration = None
@@ -131,7 +149,7 @@ def assign(
             say("calibrating the floor")
             calibration = calibrated(held_out, profiles, expected, endpoints, limits.objective)
         planned = plan_batch(expected, endpoints, limits, calibration, say)
-    shares = endpoint_shares(planned.made, planned.plan, endpoints)
+    shares = endpoint_shares(planned, endpoints)
     sums = together(shares)
     print_plan(planned, [*shares, sums])
     print_sources(profiles.provenance, quality_sources(predictor))
@@ -146,9 +164,22 @@ def assign(
         expected=Expected(sums.price_usd, sums.energy_j, sums.time_s),
         rows=len(expected.custom_ids) + len(expected.bad),
     )
-    write_plan(out, head, planned.made, planned.plan)
+    write_plan(out, head, planned.made, planned.plan, planned.actions)
     left_out = f", without {len(expected.bad):,} lines that can't be run" if expected.bad else ""
     typer.echo(f"written: {out}{left_out}; next: pointsman run {out}")
+
+
+def _check(limits: BatchLimits) -> None:
+    """Raises: BadRequest for options that don't go together."""
+    if limits.confidence is None:
+        return
+    if limits.min_quality is None and not limits.min_quality_of_tenant and not limits.min_quality_of_class:
+        raise BadRequest("--confidence is of a floor, and there is none", remedy="Give --min-quality too")
+    if limits.wait_cost is not None:
+        raise BadRequest(
+            "--confidence needs to know over how many requests a mean is, and --wait-cost leaves that open",
+            remedy="Leave one of them out",
+        )
 
 
 def _batch_file(requests: Path, plan: Path) -> Path:
@@ -166,12 +197,14 @@ def _forecast(
     predictor: Predictor,
     endpoints: Sequence[Endpoint],
     deadline_s: float | None,
+    *,
+    choices: bool,
 ) -> tuple[Fingerprint, Forecast]:
-    """What the batch file is, and what its requests are expected to give."""
+    """What the batch file is, and what its requests are expected to give; `choices` beside the endpoints take memory."""
     with Progress(*COLUMNS, console=Console(stderr=True)) as shown:
         task = shown.add_task("reading", total=None)
         file = fingerprint(path)
-        check_memory(file.lines, len(endpoints), MEMORY_SHARE * _memory_bytes())
+        check_memory(file.lines, len(endpoints), MEMORY_SHARE * _memory_bytes(), choices=choices)
         shown.update(task, total=file.lines, description="predicting")
         made = forecast(
             read_requests(path, parse),
@@ -194,6 +227,8 @@ def _summary(planned: BatchPlan) -> dict[str, Any]:
         "policy": plan.policy,
         "planned": len(planned.made.custom_ids),
         "bad_lines": len(planned.made.bad),
+        "skipped": planned.count(Action.SKIP),
+        "waiting": planned.count(Action.WAIT),
         "objective": plan.objective,
         "unit": planned.problem.cost_unit,
         "bound": plan.bound,

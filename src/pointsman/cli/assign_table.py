@@ -16,6 +16,7 @@ from rich.table import Table
 from pointsman.assign.plan import LimitUse, Plan, money
 from pointsman.assign.problem import Problem
 from pointsman.batch.forecast import Forecast
+from pointsman.batch.limits import Action
 from pointsman.batch.planning import BatchPlan
 from pointsman.batch.requests import BadLine
 from pointsman.types import Endpoint
@@ -27,7 +28,7 @@ _HEADS: Final = ("endpoint", "requests", "share", "quality", "$", "J", "slot s",
 
 @dataclass(frozen=True, slots=True)
 class EndpointShare:
-    """What an endpoint gets of a plan, as predicted: sums, and the mean quality, None where it gets nothing.
+    """What an endpoint gets of a plan, as predicted: sums, and the mean quality, None where there is none.
 
     Attributes:
         time_s: seconds in its slots.
@@ -93,16 +94,24 @@ def _words(limits: Iterable[LimitUse]) -> str:
 
 def _worth(problem: Problem, plan: Plan) -> str:
     """The objective, its bound and gap."""
-    cost = f"in sum {money(plan.objective, problem.cost_unit)}"
+    actions = [name for name in Action if name in problem.endpoints]
+    with_them = f", with what it costs to {' or '.join(actions)}" if actions else ""
+    cost = f"in sum {money(plan.objective, problem.cost_unit)}{with_them}"
     if plan.bound is None or plan.gap is None:
         return cost
     return f"{cost}; no plan costs less than {money(plan.bound, problem.cost_unit)} (gap {plan.gap:.3%})"
 
 
-def endpoint_shares(made: Forecast, plan: Plan, endpoints: Sequence[Endpoint]) -> list[EndpointShare]:
-    """What each endpoint gets."""
+def endpoint_shares(planned: BatchPlan, endpoints: Sequence[Endpoint]) -> list[EndpointShare]:
+    """What each endpoint gets, and what is skipped or waits."""
+    made, plan = planned.made, planned.plan
     slots = {endpoint.name: endpoint.max_concurrent for endpoint in endpoints}
-    return [_share(made, plan, column, slots[name]) for column, name in enumerate(made.endpoints)]
+    shares = [_share(made, plan, column, slots[name]) for column, name in enumerate(made.endpoints)]
+    for action, quality in ((Action.SKIP, 0.0), (Action.WAIT, None)):
+        if count := planned.count(action):
+            rows = len(plan.choice)
+            shares.append(EndpointShare(f"({action})", count, count / rows, quality, 0.0, 0.0, 0.0, 0.0))
+    return shares
 
 
 def _share(made: Forecast, plan: Plan, column: int, slots: int) -> EndpointShare:
@@ -124,13 +133,14 @@ def _share(made: Forecast, plan: Plan, column: int, slots: int) -> EndpointShare
 
 
 def together(shares: Sequence[EndpointShare]) -> EndpointShare:
-    """All endpoints as one."""
-    requests = sum(row.requests for row in shares)
+    """All as one; the quality is of those that don't wait."""
+    counted = [(row.requests, row.quality) for row in shares if row.quality is not None]
+    weight = sum(requests for requests, _ in counted)
     return EndpointShare(
         endpoint="all",
-        requests=requests,
+        requests=sum(row.requests for row in shares),
         share=1.0,
-        quality=math.fsum(row.requests * (row.quality or 0.0) for row in shares) / requests,
+        quality=math.fsum(requests * quality for requests, quality in counted) / weight if weight else None,
         price_usd=math.fsum(row.price_usd for row in shares),
         energy_j=math.fsum(row.energy_j for row in shares),
         time_s=math.fsum(row.time_s for row in shares),

@@ -18,9 +18,9 @@ from rich.progress import Progress
 from rich.table import Table
 
 from pointsman.batch.journal import End, ResultJournal, open_journal
-from pointsman.batch.plan_file import PlannedRows, read_plan
+from pointsman.batch.plan_file import BAD, SKIPPED, WAITING, PlannedRows, read_plan
 from pointsman.batch.requests import fingerprint
-from pointsman.batch.results import Spent, write_results
+from pointsman.batch.results import Spent, write_results, write_waiting
 from pointsman.batch.runner import Work, open_rows, run_plan
 from pointsman.build import body_reader_of, build_batch, fleet_of, read_config
 from pointsman.cli.collect import COLUMNS
@@ -32,6 +32,11 @@ from pointsman.errors import DataError, EngineError
 
 INTERRUPTED: Final = 130
 _SHOWN_CHARS: Final = 60
+_UNRUN: Final = {
+    BAD: "lines could not be run; their results say why",
+    SKIPPED: "were skipped, as planned; their results say so",
+    WAITING: "wait for a later batch: --waiting-out FILE writes them as a batch file",
+}
 
 
 def run(
@@ -49,6 +54,12 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Ask again also what an endpoint refused as it is.")
     ] = False,
+    waiting_out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the requests that wait for a later batch there, as a batch file to plan again."
+        ),
+    ] = None,
     partial: Annotated[
         bool, typer.Option("--export-partial", help="Ask nothing: write the results that are there.")
     ] = False,
@@ -59,17 +70,20 @@ def run(
     (OUT.journal) as they come, and only a request that was out at that moment is asked again, as are those that
     failed. The results, one line for each line of the batch file in its order and in OpenAI's batch format,
     are written at the end. Exit code 6 says that requests failed, or that an endpoint is dead.
+    Skipped requests have the gateway's answer to these as their result; those that wait have none.
 
     For example:
 
         pointsman run requests.plan.jsonl
 
         pointsman run requests.plan.jsonl --retry-failed
+
+        pointsman run requests.plan.jsonl --waiting-out tomorrow.jsonl
     """
     planned = read_plan(plan)
     out = out or plan.with_name(f"{plan.name.removesuffix('.jsonl').removesuffix('.plan')}.results.jsonl")
     work_file = requests or Path(planned.head.requests)
-    if not partial and fingerprint(work_file) != planned.head.file:
+    if (waiting_out or not partial) and fingerprint(work_file) != planned.head.file:
         raise DataError(
             f"{work_file} is not the file that was planned", remedy="Plan it anew with: pointsman assign"
         )
@@ -91,6 +105,9 @@ def run(
         spent = write_results(out, planned, journal)
     _print_spent(planned, spent)
     typer.echo(f"written: {out}")
+    if waiting_out is not None:
+        count = write_waiting(waiting_out, planned, work_file)
+        typer.echo(f"written: {waiting_out}, {count:,} requests; next: pointsman assign {waiting_out}")
     if failure is not None:
         raise failure
     if failures := sum(own.ends[End.FAILED] for own in spent.values()):
@@ -164,8 +181,9 @@ def _print_spent(planned: PlannedRows, spent: Mapping[str, Spent]) -> None:
     console.print(table)
     if refused := sum(own.ends[End.REFUSED] for own in spent.values()):
         console.print(f"{refused:,} were refused as they are: --retry-failed asks them again")
-    if planned.bad:
-        console.print(f"{len(planned.bad):,} lines could not be run; their results say why")
+    for column, said in _UNRUN.items():
+        if count := int((planned.endpoint == column).sum()):
+            console.print(f"{count:,} {said}")
 
 
 def _figure(value: float | None) -> str:

@@ -20,7 +20,7 @@ from pointsman.batch.requests import BadLine, BatchRequest, Fingerprint, Place
 from pointsman.batch.what_if import what_ifs
 from pointsman.errors import BadRequest
 from pointsman.testing.fakes import make_endpoints, make_request, make_table
-from pointsman.types import CostTable, Needs, Request, Slo
+from pointsman.types import CostTable, Limits, Needs, Request, Slo
 
 ENDPOINTS = make_endpoints(3)
 
@@ -78,6 +78,28 @@ def test_deadlines_and_needs_forbid_pairs_and_say_so() -> None:
     assert by_class.service_classes == ("fast",)
     with pytest.raises(BadRequest, match="privacy tag mars"):
         forecast(lines(3, needs=Needs(privacy=frozenset({"mars"}))), Drawn(3), ENDPOINTS)
+
+
+def test_a_line_s_limits_forbid_pairs_and_one_that_nobody_keeps_is_told_by_its_number() -> None:
+    prices_usd = make_table(ENDPOINTS, 30).price_usd.value
+    limit_usd = float(np.quantile(prices_usd, 0.2))
+    made = forecast(lines(30, limits=Limits(max_price_usd=limit_usd)), Drawn(30), ENDPOINTS)
+    kept = (prices_usd <= limit_usd).any(axis=1)
+    np.testing.assert_array_equal(made.allowed, prices_usd[kept] <= limit_usd)
+    assert [own.place.line for own in made.bad] == (np.flatnonzero(~kept) + 1).tolist()
+    assert {own.code for own in made.bad} == {"limits_unmet"}
+    assert "price at most $" in made.bad[0].message
+    assert "the cheapest is $" in made.bad[0].message
+
+
+def test_of_endpoints_within_the_limits_the_fastest_is_told_where_all_are_too_slow() -> None:
+    times_s = make_table(ENDPOINTS, 1).time_s.value[0]
+    quality = make_table(ENDPOINTS, 1).quality.value[0]
+    best = int(quality.argmax())
+    assert best != times_s.argmin()
+    asked = lines(1, limits=Limits(min_quality=float(quality[best])))
+    with pytest.raises(BadRequest, match=rf"{ENDPOINTS[best].name}, the fastest, takes about"):
+        forecast(asked, Drawn(1), ENDPOINTS, deadline_s=1e-3)
 
 
 def test_ten_million_rows_are_planned_where_they_fit_and_refused_where_not() -> None:
@@ -158,7 +180,7 @@ def test_a_plan_comes_back_with_its_bad_lines_in_order(tmp_path: Path) -> None:
     assert back.head == head
     assert back.lines.tolist() == [*range(1, 13)]
     assert back.offsets.tolist() == [10 * i for i in range(12)]
-    assert sorted(back.bad) == [0, 5, 11]
+    assert sorted(back.unrun) == [0, 5, 11]
     assert back.endpoint[[0, 5, 11]].tolist() == [BAD] * 3
     assert np.delete(back.endpoint, [0, 5, 11]).tolist() == plan.choice.tolist()
     assert [path.name for path in tmp_path.iterdir()] == ["p"], "nothing half-written beside it"
