@@ -197,6 +197,33 @@ async def test_limits_and_floors_by_tenant_shape_the_plan(here: Path) -> None:
     assert planned(here / "r.plan.jsonl") == {"small": 40}
 
 
+async def test_limits_of_a_line_hold_in_the_plan_and_are_not_decided_anew(
+    here: Path, upstream: Upstream
+) -> None:
+    lines = [
+        ask("good", pointsman={"min_quality": 0.8}),
+        ask("cheap", metadata={"pointsman_max_price_usd": "0.0001"}),
+        ask("best", pointsman={"min_quality": 0.95}),
+        ask("odd", metadata={"pointsman_max_energy_j": "much"}),
+        ask("any"),
+    ]
+    write(here / "r.jsonl", lines)
+    made = await assign()
+    assert made.exit_code == 0, made.output
+    assert "r.jsonl, line 3: no endpoint can serve this request within its limits" in made.stderr
+    assert "the best predicted quality is 0.9, by large" in made.stderr
+    assert "r.jsonl, line 4: max_energy_j is 'much', which is no number" in made.stderr
+    where = {row["custom_id"]: row.get("endpoint") for row in read(here / "r.plan.jsonl")[1:]}
+    assert (where["good"], where["cheap"], where["any"]) == ("large", "small", "small")
+    config = here / "two.yaml"
+    config.write_text(config.read_text().replace("accuracy: 0.9", "accuracy: 0.1"))
+    assert (await pointsman("run", "r.plan.jsonl")).exit_code == 0
+    results = {own["custom_id"]: own for own in read(here / "r.results.jsonl")}
+    assert results["good"]["pointsman"]["endpoint"] == "large", "the plan has decided it"
+    assert [results[name]["error"]["code"] for name in ("best", "odd")] == ["limits_unmet", "invalid_value"]
+    assert not any("pointsman" in body for body in upstream.bodies)
+
+
 async def test_what_is_no_batch_is_refused(here: Path) -> None:
     write(here / "r.jsonl", ["nothing", "here"])
     assert "no line is left to plan; line 1: it is no JSON" in (await assign()).output
@@ -368,6 +395,8 @@ async def test_a_parquet_file_of_prompts_becomes_a_batch(here: Path, upstream: U
             "system": ["s", None, None],
             "max_tokens": [5, None, 5],
             "tenant": ["acme", None, None],
+            "max_price_usd": [None, 0.0001, None],
+            "min_quality": [0.8, float("nan"), None],
         }
     )
     pq.write_table(table, here / "p.parquet")

@@ -1,5 +1,6 @@
 """Answers that are held, judged, kept or asked for again: the loop's side, command by command."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -27,7 +28,7 @@ from pointsman.order.fcfs import FirstComeFirstServed
 from pointsman.review import ANSWERED_ALREADY
 from pointsman.scheduler import Scheduler, SchedulerOptions
 from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
-from pointsman.types import UNASSIGNED, AnswerSignals, Disposition, Outcome
+from pointsman.types import UNASSIGNED, AnswerSignals, Disposition, Estimate, Limits, Outcome
 
 ENDPOINTS = make_endpoints(3, max_concurrent=1)
 NAMES = tuple(endpoint.name for endpoint in ENDPOINTS)
@@ -320,3 +321,64 @@ def test_samples_of_another_run_are_illegal(wrong):
     with pytest.raises(IllegalTransition, match="of another run"):
         scheduler.step([answered("a", "e0", samples=[wrong])], 1.0)
     assert len(scheduler.ledger) == 1
+
+
+def priced(n_requests=1):
+    """A dollar, two and four a run; every answer is as good."""
+    table = make_table(ENDPOINTS, n_requests)
+    price_usd = Estimate.exact(np.tile([1.0, 2.0, 4.0], (n_requests, 1)))
+    return replace(table, price_usd=price_usd)
+
+
+def begin(scheduler, **limits):
+    scheduler.step([Arrived(make_request("a", limits=Limits(**limits)))], 0.0)
+    return scheduler.step([Predicted(("a",), priced())], 0.0)
+
+
+def test_what_an_answer_took_is_taken_off_the_limits_for_the_next():
+    scheduler = build()
+    begin(scheduler, max_price_usd=5.0)
+    record, *_ = scheduler.step([answered("a", "e0", price_usd=0.5)], 1.0)
+    assert (record.decision.endpoint, dict(record.decision.excluded)) == ("e1", {"e0": ANSWERED_ALREADY})
+    finish, _ = scheduler.step([answered("a", "e1", price_usd=2.5)], 2.0)
+    assert (finish.outcome.endpoint, finish.outcome.reason) == ("e1", "bad"), "$2 are left, and e2 takes $4"
+    assert finish.outcome.disposition is Disposition.ANSWERED
+
+
+def test_an_endpoint_that_what_is_left_does_not_pay_for_is_passed_over_with_the_reason():
+    scheduler = build()
+    begin(scheduler, max_price_usd=5.5)
+    samples = [sample("a", "e0", price_usd=1.0), sample("a", "e0", Disposition.FAILED)]
+    record, *_ = scheduler.step([answered("a", "e0", samples=samples)], 1.0)
+    assert record.decision.endpoint == "e1"
+    assert record.decision.excluded["e2"] == (
+        "its predicted price $4 is above $2.5, what is left of the request's $5.5"
+    ), "two runs of e0 were not measured, and count as predicted"
+
+
+@pytest.mark.parametrize(
+    ("limits", "held"),
+    [
+        ({}, 3),
+        ({"min_quality": 0.0}, 3),
+        ({"max_price_usd": 3.0}, 3),
+        ({"max_price_usd": 2.9}, 2),
+        ({"max_price_usd": 1.0}, 1),
+    ],
+)
+def test_no_more_samples_are_compared_than_the_limits_pay_for(limits, held):
+    class Sampling(Strict):
+        def holds(self, request, decision):
+            return 3
+
+    *_, dispatch = begin(build(Sampling()), **limits)
+    assert dispatch == Dispatch("a", "e0", held=held)
+
+
+def test_limits_do_not_hold_back_what_no_policy_holds():
+    class Open(Strict):
+        def holds(self, request, decision):
+            return 0
+
+    *_, dispatch = begin(build(Open()), max_price_usd=3.0)
+    assert dispatch == Dispatch("a", "e0", held=0)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,16 @@ from pointsman.hooks import Hooks
 from pointsman.order.fcfs import FirstComeFirstServed
 from pointsman.scheduler import Scheduler, SchedulerOptions
 from pointsman.testing.fakes import make_endpoints, make_request, make_table, unknown_prior
-from pointsman.types import Admission, Admit, Assignment, Disposition, EndpointLoad, Outcome
+from pointsman.types import (
+    Admission,
+    Admit,
+    Assignment,
+    Disposition,
+    EndpointLoad,
+    Estimate,
+    Limits,
+    Outcome,
+)
 
 ENDPOINTS = make_endpoints(2, max_concurrent=1)
 
@@ -301,3 +312,30 @@ def test_policies_see_the_load_that_an_endpoint_observed():
 def test_a_prior_for_other_endpoints_is_refused():
     with pytest.raises(InternalError, match="one row for"):
         Scheduler(ENDPOINTS, AlwaysAdmit(), Quickest(), FirstComeFirstServed(), unknown_prior(ENDPOINTS[:1]))
+
+
+def test_a_request_that_is_decided_again_keeps_its_limits():
+    scheduler, ids = build(), ("runs", "waits", "open")
+    limits = {"runs": Limits(0.5), "waits": Limits(0.5), "open": None}
+    made = make_table(ENDPOINTS, 3)
+    good = Estimate.without_interval(np.tile([0.4, 0.8], (3, 1)))
+    slow = Estimate.without_interval(np.tile([9.0, 1.0], (3, 1)))
+    scheduler.step([Arrived(make_request(i, limits=limits[i])) for i in ids], 0.0)
+    scheduler.step([Predicted(ids, replace(made, quality=good, time_s=slow))], 0.0)
+    assert [view.queued for view in scheduler.view()] == [0, 2]
+    commands = scheduler.step([CapacityChanged("e1", 1, healthy=False)], 1.0)
+    [finish] = of_kind(commands, Finish)
+    assert (finish.outcome.request_id, finish.code) == ("waits", "endpoint_down")
+    assert "e1: it is down" in finish.outcome.reason
+    assert [command.request_id for command in of_kind(commands, Dispatch)] == ["open"]
+
+
+def test_limits_are_of_priors_where_predictions_failed():
+    """The prior of every endpoint is a quality of 0.5."""
+    for least, code in ((0.5, None), (0.6, "limits_unmet")):
+        scheduler = build()
+        scheduler.step([Arrived(make_request("a", limits=Limits(least)))], 0.0)
+        commands = scheduler.step([PredictFailed(("a",), "it broke")], 0.1)
+        assert [finish.code for finish in of_kind(commands, Finish)] == ([code] if code else [])
+        if code:
+            assert "these are priors" in commands[-1].outcome.reason
