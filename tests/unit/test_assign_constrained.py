@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import count
 
@@ -289,6 +290,13 @@ def test_the_explanation_adds_up_and_says_what_would_change_it():
         assert sum(term.product for term in candidate.terms) == pytest.approx(candidate.score)
     assert {flip.endpoint for flip in shown.flips} == set(NAMES) - {decision.endpoint}
     assert "a point of quality costs" in decision.reason
+    assert [limit.name for limit in shown.limits] == ["quality floor all", "max_share_requests e1"]
+    assert f"slack {shown.limits[0].slack:.3g}" in shown.to_text()
+    json.dumps(shown.to_dict(), allow_nan=False)
+    fresh = Decider(ENDPOINTS, AlwaysAdmit(), policy(min_quality=0.75), max_queued=9)
+    first = explain(fresh.decide([make_request()], table(), view(), 0.0)[0].decision)
+    assert json.loads(json.dumps(first.to_dict(), allow_nan=False))["limits"][0]["mean"] is None
+    assert "limit quality floor all: nothing yet of 0.75" in first.to_text()
 
 
 def test_old_requests_are_forgotten(monkeypatch):

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from pointsman.assign.base import Adaptive, AssignPolicy, LimitState
+from pointsman.assign.base import Adaptive, AssignPolicy
 from pointsman.assign.first import FirstAssign
 from pointsman.assign.floor import FloorAssign
 from pointsman.types import (
@@ -17,6 +17,7 @@ from pointsman.types import (
     Decision,
     EndpointView,
     Label,
+    LimitState,
     Outcome,
     Request,
     Router,

@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from pointsman.types import Assignment, Bools, CostTable, Decision, EndpointView, Label, Outcome, Request
+from pointsman.types import (
+    Assignment,
+    Bools,
+    CostTable,
+    Decision,
+    EndpointView,
+    Label,
+    LimitState,
+    Outcome,
+    Request,
+)
 
 
 class AssignPolicy(Protocol):
@@ -30,25 +39,6 @@ class AssignPolicy(Protocol):
         Changes nothing, and equal arguments give equal assignments while no event comes between them.
         """
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class LimitState:
-    """Where a limit of a stream stands.
-
-    Attributes:
-        name: `quality floor all`, `max_share_requests large`, `budget usd`.
-        bound: what it asks of a request on the mean.
-        mean: what requests use of it, on the running mean, as predicted, corrected by labels; NaN before any.
-        slack: by how much the mean keeps it; below 0 where it does not.
-        price: what a unit of it costs, in the objective's unit.
-    """
-
-    name: str
-    bound: float
-    mean: float
-    slack: float
-    price: float
 
 
 @runtime_checkable

@@ -21,7 +21,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pointsman.assign.base import LimitState
 from pointsman.assign.stream_terms import ConstrainedTerms, StreamRows
 from pointsman.assign.streaming import Duals
 from pointsman.assign.waits import Waits
@@ -37,6 +36,7 @@ from pointsman.types import (
     EndpointView,
     Floats,
     Label,
+    LimitState,
     Outcome,
     Rates,
     Request,

@@ -99,6 +99,7 @@ def explain(
         flips=flips,
         bypassed=table.bypassed,
         weighed=_weighed(decision.valuation, table.endpoints),
+        limits=() if decision.rates is None else decision.rates.limits,
     )
 
 

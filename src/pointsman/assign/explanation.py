@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from math import isnan
 from typing import Any, Final
 
-from pointsman.types import OBJECTIVES, Weights
+from pointsman.types import OBJECTIVES, LimitState, Weights
 
 UNITS: Final = ("", "J", "s", "$", "g CO2e")
 """Of `OBJECTIVES`; accuracy is a probability."""
@@ -154,6 +155,7 @@ class Explanation:
         flips: for each other candidate what would have chosen it, the nearest weights first.
         bypassed: the predictions are priors, since a predictor failed or was late.
         weighed: what the admission decided by; None where it weighed nothing.
+        limits: where the limits that the choice was priced by stood.
     """
 
     request_id: str
@@ -167,10 +169,15 @@ class Explanation:
     flips: tuple[Flip, ...]
     bypassed: bool
     weighed: Weighed | None = None
+    limits: tuple[LimitState, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; None where there is no number."""
-        return asdict(self) | {"excluded": dict(self.excluded)}
+        limits = [
+            {name: None if value != value else value for name, value in asdict(limit).items()}  # noqa: PLR0124 - NaN
+            for limit in self.limits
+        ]
+        return asdict(self) | {"excluded": dict(self.excluded), "limits": limits}
 
     def to_text(self) -> str:
         """Plain text, one screen for a handful of endpoints."""
@@ -185,6 +192,8 @@ class Explanation:
             yield f"policy {self.policy}, weights {weights_text(self.weights)}"
         else:
             yield f"policy {self.policy}"
+        for limit in self.limits:
+            yield limit_text(limit)
         if self.bypassed:
             yield "a predictor failed or was late: these predictions are priors"
         for rank, candidate in enumerate(self.candidates, start=1):
@@ -202,6 +211,16 @@ def quantity(value: float, unit: str) -> str:
     if unit == "$":
         return f"${value:.3g}"
     return f"{value:.3g} {unit}" if unit else f"{value:.3g}"
+
+
+def limit_text(limit: LimitState) -> str:
+    """E.g. `limit quality floor all: 0.762 of 0.75, slack 0.012, price 0.0004`."""
+    if isnan(limit.mean):
+        return f"limit {limit.name}: nothing yet of {limit.bound:.4g}"
+    return (
+        f"limit {limit.name}: {limit.mean:.4g} of {limit.bound:.4g}, slack {limit.slack:.3g}, "
+        f"price {limit.price:.3g}"
+    )
 
 
 def score_text(score: float) -> str:

@@ -13,10 +13,9 @@ from typing import Final, TypeVar
 
 import numpy as np
 
-from pointsman.assign.base import LimitState
 from pointsman.assign.prices import Block
 from pointsman.assign.streaming import Duals, StreamLimits
-from pointsman.types import OBJECTIVES, Bools, CostTable, Floats, Rates, Request
+from pointsman.types import OBJECTIVES, Bools, CostTable, Floats, LimitState, Rates, Request
 
 _ACCURACY, _ENERGY, _TIME, _PRICE = map(OBJECTIVES.index, ("accuracy", "energy", "time", "price"))
 _BUDGETED: Final = {"price_usd": _PRICE, "energy_j": _ENERGY}
@@ -131,9 +130,9 @@ class StreamRows:
         for name, price in zip(self.budgets, prices[layout.budgets].tolist(), strict=True):
             rates[_BUDGETED[name]] += price
         share = prices[layout.loads[0]][: self._endpoints] if layout.loads else np.zeros(self._endpoints)
-        return Rates(rates, share, wait_cost, duals.shift(groups))
+        return Rates(rates, share, wait_cost, duals.shift(groups), self.states(duals))
 
-    def states(self, duals: Duals) -> list[LimitState]:
+    def states(self, duals: Duals) -> tuple[LimitState, ...]:
         """Where the limits that there are stand now."""
         layout = self._layout
         made = []
@@ -145,7 +144,7 @@ class StreamRows:
                 made.append(LimitState(name, -bound, mean, mean + bound, price))
             elif bound < math.inf:
                 made.append(LimitState(name, bound, mean, bound - mean, price))
-        return made
+        return tuple(made)
 
     def _spent(self, predicted: CostTable, name: str, index: int) -> Floats:
         """What it would use of a budget; 0 where that is not predicted."""

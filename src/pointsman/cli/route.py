@@ -14,7 +14,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pointsman.assign.explanation import Explanation, Term, flip_text, quantity, score_text, weights_text
+from pointsman.assign.explanation import (
+    Explanation,
+    Term,
+    flip_text,
+    limit_text,
+    quantity,
+    score_text,
+    weights_text,
+)
 from pointsman.build import build_system, fleet_of
 from pointsman.cli.preview import (
     AccuracyWeight,
@@ -115,6 +123,8 @@ def _print_explanation(console: Console, seen: Preview, made: Explanation) -> No
         console.print(f"weights {weights_text(made.weights)}")
     if made.bypassed:
         console.print("[yellow]A predictor failed or was late: these predictions are priors.[/]")
+    for limit in made.limits:
+        console.print(limit_text(limit))
     console.print(_ranking(made))
     console.print(_two_columns(_remarks(made)))
     if made.flips:

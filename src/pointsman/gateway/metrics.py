@@ -11,12 +11,21 @@ from collections.abc import Iterator, Sequence
 from math import isnan
 from typing import Final
 
-from pointsman.assign.base import LimitState
 from pointsman.gateway.exposition import Counter, Histogram, gauge
 from pointsman.gateway.feedback_metrics import feedback_lines
 from pointsman.hooks import Hooks
 from pointsman.live.feedback import Feedback
-from pointsman.types import Admission, Api, Decision, Disposition, Endpoint, EndpointView, Outcome, Request
+from pointsman.types import (
+    Admission,
+    Api,
+    Decision,
+    Disposition,
+    Endpoint,
+    EndpointView,
+    LimitState,
+    Outcome,
+    Request,
+)
 
 _OPERATION: Final = {Api.CHAT: "chat", Api.COMPLETIONS: "text_completion"}
 _GEN_AI: Final = ("gen_ai_operation_name", "gen_ai_response_model", "pointsman_endpoint")

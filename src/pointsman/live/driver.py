@@ -24,7 +24,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from pointsman.assign.base import Adaptive, LimitState
+from pointsman.assign.base import Adaptive
 from pointsman.clock import Clock
 from pointsman.engines.base import Engine, Usage
 from pointsman.errors import InternalError, origin
@@ -60,7 +60,7 @@ from pointsman.live.run import Run
 from pointsman.predict.base import Predictor, is_slow
 from pointsman.scheduler import Scheduler
 from pointsman.store.base import DecisionSink
-from pointsman.types import Decision, Disposition, EndpointView, Outcome, Request
+from pointsman.types import Decision, Disposition, EndpointView, LimitState, Outcome, Request
 
 _log: Final = logging.getLogger(__name__)
 CLOSING: Final = "Pointsman is shutting down"

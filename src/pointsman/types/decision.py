@@ -52,6 +52,25 @@ class Admit:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitState:
+    """Where a limit of a stream stands.
+
+    Attributes:
+        name: `quality floor all`, `max_share_requests large`, `budget usd`.
+        bound: what it asks of a request on the mean.
+        mean: what requests use of it, on the running mean, as predicted, corrected by labels; NaN before any.
+        slack: by how much the mean keeps it; below 0 where it does not.
+        price: what a unit of it costs, in the objective's unit.
+    """
+
+    name: str
+    bound: float
+    mean: float
+    slack: float
+    price: float
+
+
+@dataclass(frozen=True, slots=True)
 class Rates:
     """What a policy let the predictions of one request cost: score = rates . amounts + share + wait.
 
@@ -60,12 +79,14 @@ class Rates:
         share: the price of one more request on each endpoint, shape (E,).
         wait: what the wait for each costs, shape (E,).
         quality_shift: added to each predicted quality, which then stays in [0, 1].
+        limits: where those that have a price stood.
     """
 
     rates: Floats
     share: Floats
     wait: Floats
     quality_shift: float = 0.0
+    limits: tuple[LimitState, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
