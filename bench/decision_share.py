@@ -83,7 +83,7 @@ class Sizes:
     folds: int
 
 
-FULL = Sizes(40, 500, {"hot": 1_000, "minilm": 400}, folds=2)
+FULL = Sizes(30, 400, {"hot": 400, "minilm": 200}, folds=2)
 QUICK = Sizes(2, 20, {"hot": 60}, folds=0)
 
 
