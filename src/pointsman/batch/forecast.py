@@ -1,6 +1,7 @@
 """What every request of a batch is expected to give and cost on every endpoint: predicted chunk by chunk.
 
-Of a chunk's requests only what the plan needs is kept: four float32 columns and a mask, each of shape (R, E).
+Of a chunk's requests only what the plan needs is kept: four float32 columns and a mask, each of shape (R, C): a
+column for each endpoint, then, for each output budget, one for each endpoint within it.
 A request that no endpoint may run, or none within the limits of its line, is taken out and reported, as a bad line is.
 """
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from pointsman.assign.eligibility import Eligibility, refusal
 from pointsman.assign.problem import Ints
 from pointsman.assign.request_limits import LIMITS_UNMET, unmet
+from pointsman.batch.output_budgets import within_budgets
 from pointsman.batch.requests import BadLine, BatchRequest
 from pointsman.errors import BadRequest
 from pointsman.predict.base import Predictor
@@ -35,14 +37,15 @@ Single = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forecast:
-    """R requests on E endpoints.
+    """R requests on E endpoints, without and within B output budgets: C = E (1 + B) columns.
 
     Attributes:
         endpoints: the E names.
+        budgets_tokens: the B budgets.
         lines, offsets: where each request stands in the batch file, shape (R,).
         custom_ids: R of them.
-        quality, price_usd, time_s, energy_j: shape (R, E).
-        allowed: shape (R, E); every row has a True.
+        quality, price_usd, time_s, energy_j: shape (R, C).
+        allowed: shape (R, C); every row has a True.
         tenants, service_classes, tasks: names in the order in which they first came.
         tenant, service_class, task: shape (R,), indices into them.
         max_tokens: the most that each asks for, shape (R,); infinite where it does not say.
@@ -50,6 +53,7 @@ class Forecast:
     """
 
     endpoints: tuple[str, ...]
+    budgets_tokens: tuple[int, ...]
     lines: NDArray[np.int64]
     offsets: NDArray[np.int64]
     custom_ids: list[str]
@@ -67,20 +71,45 @@ class Forecast:
     max_tokens: Single
     bad: tuple[BadLine, ...]
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The C columns in words."""
+        named = ((name, budget) for budget in self.budgets_tokens for name in self.endpoints)
+        return (*self.endpoints, *(f"{name} within {budget} tokens" for name, budget in named))
 
-def check_memory(requests: int, endpoints: int, memory_bytes: float, *, choices: bool = False) -> None:
+    @property
+    def without_budgets(self) -> tuple[str, ...]:
+        """Endpoints on which no output budget is a choice for any request, where there are budgets."""
+        if not self.budgets_tokens:
+            return ()
+        shape = (len(self.budgets_tokens), len(self.endpoints))
+        column: Bools = np.logical_or.reduce(self.allowed[:, len(self.endpoints) :])
+        offered = np.logical_or.reduce(column.reshape(shape)).tolist()
+        return tuple(name for name, own in zip(self.endpoints, offered, strict=True) if not own)
+
+    def endpoint_of(self, column: int) -> int:
+        """The index of a column's endpoint."""
+        return column % len(self.endpoints)
+
+    def budget_of(self, column: int) -> int | None:
+        """A column's output budget in tokens; None where it has none."""
+        number = column // len(self.endpoints)
+        return self.budgets_tokens[number - 1] if number else None
+
+
+def check_memory(requests: int, columns: int, memory_bytes: float, *, copied: bool = False) -> None:
     """Raises: BadRequest where so many requests can't be planned at once in that memory.
 
     Args:
         requests: how many.
-        endpoints: how many.
+        columns: the choices for each of them.
         memory_bytes: what may be used.
-        choices: there are others beside the endpoints.
+        copied: there are choices beside the endpoints.
     """
-    each = endpoints * (_BYTES_A_PAIR + choices * _BYTES_A_COPY) + _BYTES_A_REQUEST
+    each = columns * (_BYTES_A_PAIR + copied * _BYTES_A_COPY) + _BYTES_A_REQUEST
     if requests * each > memory_bytes:
         raise BadRequest(
-            f"a plan of {requests:,} requests on {endpoints} endpoints takes about "
+            f"a plan of {requests:,} requests with {columns} choices each takes about "
             f"{requests * each / 2**30:.3g} GiB, and {memory_bytes / 2**30:.3g} GiB may be used",
             remedy=f"Split the file into parts of at most {int(memory_bytes // each):,} lines",
         )
@@ -92,6 +121,7 @@ def forecast(
     endpoints: Sequence[Endpoint],
     *,
     deadline_s: float | None = None,
+    budgets_tokens: Sequence[int] = (),
     on_lines: Callable[[int], None] = lambda _count: None,
 ) -> Forecast:
     """Predict for every request, with all slots of each endpoint busy, as they are in a batch.
@@ -101,11 +131,12 @@ def forecast(
         predictor: over `endpoints`.
         endpoints: E of them.
         deadline_s: the longest predicted time; a service class's own deadline holds where it is shorter.
+        budgets_tokens: limits on an answer that may be chosen; see `output_budgets`.
         on_lines: told how many lines are done, after each chunk.
 
     Raises: BadRequest if no line is left to plan.
     """
-    made = _Columns(predictor, endpoints, deadline_s)
+    made = _Columns(predictor, endpoints, deadline_s, tuple(budgets_tokens))
     rest, done = iter(lines), 0
     while chunk := list(islice(rest, CHUNK)):
         made.add(chunk)
@@ -126,8 +157,14 @@ class _Names:
 
 
 class _Columns:
-    def __init__(self, predictor: Predictor, endpoints: Sequence[Endpoint], deadline_s: float | None) -> None:
-        self._predictor, self._deadline_s = predictor, deadline_s
+    def __init__(
+        self,
+        predictor: Predictor,
+        endpoints: Sequence[Endpoint],
+        deadline_s: float | None,
+        budgets_tokens: tuple[int, ...],
+    ) -> None:
+        self._predictor, self._deadline_s, self._budgets_tokens = predictor, deadline_s, budgets_tokens
         self._names = tuple(endpoint.name for endpoint in endpoints)
         self._eligibility, self._open = Eligibility(endpoints), [None] * len(endpoints)
         self._running = [endpoint.max_concurrent - 1 for endpoint in endpoints]
@@ -145,10 +182,18 @@ class _Columns:
         if not good:
             return
         requests = [line.request for line in good]
-        table = self._predictor.predict(requests, self._running)
+        bare, *cut = within_budgets(requests, self._budgets_tokens, self._predictor, self._running)
+        table = bare.table
         allowed, excluded = self._eligibility.filter(requests, table, self._open)
         able: Bools = np.asarray(allowed.any(axis=1))
         self._meet_deadlines(requests, table, allowed)
+        tables, masks = [table], [allowed]
+        for own in cut:
+            able_so, _ = self._eligibility.filter(own.requests, own.table, self._open)
+            self._meet_deadlines(requests, own.table, able_so)
+            tables.append(own.table)
+            masks.append(able_so & own.offered)
+        allowed = np.hstack(masks)
         kept: Bools = np.asarray(allowed.any(axis=1))
         for row in np.flatnonzero(~kept).tolist():
             if able[row]:
@@ -159,7 +204,8 @@ class _Columns:
                 code, why = "no_eligible_endpoint", refusal(excluded[row])
             self._bad.append(BadLine(good[row].place, good[row].custom_id, code, why))
         for name in COLUMNS:
-            self._parts[name].append(getattr(table, name).value[kept].astype(np.float32))
+            values = np.hstack([getattr(each, name).value[kept] for each in tables])
+            self._parts[name].append(values.astype(np.float32))
         self._allowed.append(allowed[kept])
         for row in np.flatnonzero(kept).tolist():
             self._keep(good[row])
@@ -198,6 +244,7 @@ class _Columns:
         places = np.array(self._places, dtype=np.int64)
         return Forecast(
             self._names,
+            self._budgets_tokens,
             places[:, 0],
             places[:, 1],
             self._custom_ids,

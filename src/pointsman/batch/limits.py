@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
@@ -77,10 +77,10 @@ def problem_of(made: Forecast, endpoints: Sequence[Endpoint], limits: BatchLimit
         floors.append(_floor("class", made.service_classes, made.service_class, limits.min_quality_of_class))
     loads = []
     if limits.max_share_requests:
-        loads.append(LoadLimit.share(made.endpoints, limits.max_share_requests))
+        loads.append(_shared(LoadLimit.share(made.endpoints, limits.max_share_requests), made))
     if limits.makespan_s is not None:
         slots = {endpoint.name: float(endpoint.max_concurrent) for endpoint in endpoints}
-        loads.append(LoadLimit.work(made.endpoints, slots, limits.makespan_s, made.time_s))
+        loads.append(_shared(LoadLimit.work(made.endpoints, slots, limits.makespan_s, made.time_s), made))
     budgets = []
     if limits.budget_usd is not None:
         budgets.append(Budget("price_usd", made.price_usd, limits.budget_usd))
@@ -88,7 +88,7 @@ def problem_of(made: Forecast, endpoints: Sequence[Endpoint], limits: BatchLimit
         budgets.append(Budget("energy_j", made.energy_j, limits.budget_j))
     terms = [(weight, getattr(made, OBJECTIVES[word][0])) for word, weight in limits.objective.items()]
     return Problem(
-        made.endpoints,
+        made.columns,
         weighted_cost(terms),
         made.quality,
         None if made.allowed.all() else made.allowed,
@@ -122,6 +122,11 @@ def with_waiting(problem: Problem, limits: BatchLimits) -> Problem:
     return problem.with_choice(
         Action.WAIT, np.full(rows, limits.wait_cost), np.where(np.isfinite(neutral), neutral, 0.0)
     )
+
+
+def _shared(load: LoadLimit, made: Forecast) -> LoadLimit:
+    """The limit with an endpoint's pool for all of its columns."""
+    return replace(load, pool=np.tile(load.pool, 1 + len(made.budgets_tokens)))
 
 
 def _told(asked: float) -> float:

@@ -71,6 +71,7 @@ class PlanRow(msgspec.Struct, frozen=True, omit_defaults=True):
     offset: Annotated[int, msgspec.Meta(ge=0)]
     custom_id: str | None = None
     endpoint: str | None = None
+    max_tokens: Annotated[int, msgspec.Meta(ge=1)] | None = None
     quality: float | None = None
     price_usd: float | None = None
     time_s: float | None = None
@@ -89,6 +90,7 @@ class PlannedRows:
         lines, offsets: of each row in the batch file, shape (N,).
         endpoint: index into the head's endpoints, shape (N,); `BAD` for rows that can't run, `SKIPPED` and
             `WAITING` for those that are not to.
+        max_tokens: the limit that the plan gives an answer, shape (N,), 0 for none.
         unrun: bad and skipped rows, by row.
     """
 
@@ -97,6 +99,7 @@ class PlannedRows:
     lines: NDArray[np.int64]
     offsets: NDArray[np.int64]
     endpoint: NDArray[np.int16]
+    max_tokens: NDArray[np.int32]
     unrun: dict[int, PlanRow]
 
 
@@ -117,19 +120,20 @@ def write_plan(
 def _rows(made: Forecast, choice: Sequence[int], actions: Sequence[Action]) -> Iterator[PlanRow]:
     """Planned and bad lines in the order of the batch file."""
     bad = iter(made.bad)
-    waiting = next(bad, None)
+    waiting, width = next(bad, None), len(made.columns)
     lines, offsets = made.lines.tolist(), made.offsets.tolist()
     for row, column in enumerate(choice):
         while waiting is not None and waiting.place.line < lines[row]:
             yield _bad_row(waiting)
             waiting = next(bad, None)
         place = (lines[row], offsets[row], made.custom_ids[row])
-        if column >= len(made.endpoints):
-            yield PlanRow(*place, action=actions[column - len(made.endpoints)])
+        if column >= width:
+            yield PlanRow(*place, action=actions[column - width])
             continue
         yield PlanRow(
             *place,
-            made.endpoints[column],
+            made.endpoints[made.endpoint_of(column)],
+            made.budget_of(column),
             _rounded(made.quality[row, column]),
             _rounded(made.price_usd[row, column]),
             _rounded(made.time_s[row, column]),
@@ -157,6 +161,7 @@ def read_plan(path: Path) -> PlannedRows:
     lines: list[int] = []
     offsets: list[int] = []
     columns: list[int] = []
+    max_tokens: list[int] = []
     unrun: dict[int, PlanRow] = {}
     number = 1
     with path.open("rb") as file:
@@ -171,6 +176,7 @@ def read_plan(path: Path) -> PlannedRows:
                 if row.endpoint is None and row.action is not Action.WAIT:
                     unrun[len(lines)] = row
                 lines.append(row.line)
+                max_tokens.append(row.max_tokens or 0)
                 offsets.append(row.offset)
                 columns.append(_COLUMN_OF[row.action] if row.endpoint is None else column_of[row.endpoint])
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError) as error:
@@ -180,7 +186,7 @@ def read_plan(path: Path) -> PlannedRows:
             ) from error
     _check(path, head, len(lines))
     made = (np.array(lines, np.int64), np.array(offsets, np.int64), np.array(columns, np.int16))
-    return PlannedRows(head, digest.hexdigest(), *made, unrun)
+    return PlannedRows(head, digest.hexdigest(), *made, np.array(max_tokens, np.int32), unrun)
 
 
 def _check(path: Path, head: PlanHead, rows: int) -> None:

@@ -38,13 +38,22 @@ class BatchPlan:
     @property
     def actions(self) -> tuple[Action, ...]:
         """The choices after the endpoints."""
-        return tuple(map(Action, self.problem.endpoints[len(self.made.endpoints) :]))
+        return tuple(map(Action, self.problem.endpoints[len(self.made.columns) :]))
+
+    @property
+    def within_tokens(self) -> dict[int, int]:
+        """How many requests are to be answered within each output budget."""
+        width = len(self.made.endpoints)
+        return {
+            budget: int((self.plan.choice // width == number).sum())
+            for number, budget in enumerate(self.made.budgets_tokens, 1)
+        }
 
     def count(self, action: Action) -> int:
         """How many requests have it."""
         if action not in self.actions:
             return 0
-        column = len(self.made.endpoints) + self.actions.index(action)
+        column = len(self.made.columns) + self.actions.index(action)
         return int((self.plan.choice == column).sum())
 
 
@@ -72,7 +81,7 @@ def plan_batch(
     if calibration is not None and limits.confidence is not None:
         sure = raised(bare, calibration, made, limits.confidence)
         bare = sure.required()
-        shrunk = bare.quality[:, : len(endpoints)]
+        shrunk = bare.quality[:, : len(made.columns)]
         made = replace(made, quality=shrunk.astype(np.float32, copy=False))
 
     def solved(problem: Problem) -> Plan:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pointsman.batch.journal import End, ResultJournal
+from pointsman.batch.output_budgets import limited
 from pointsman.batch.plan_file import PlannedRows
 from pointsman.batch.requests import BadLine, ParseBody, Place, open_requests, read_line
 from pointsman.batch.results import answered, failed, rejected, result_id
@@ -158,8 +159,11 @@ class _Lane:
                 f"{work.requests}, line {place.line} can't be read any more: {made.message}",
                 remedy="Put the file back as it was planned, or plan it anew",
             )
+        request = made.request
+        if most := int(work.plan.max_tokens[row]):
+            request = replace(request, max_tokens=most, payload=limited(request.payload, most))
         # What it may take has been decided on the predictions that it was planned by.
-        return made.custom_id, replace(made.request, model=work.pin[self.endpoint.name], limits=None)
+        return made.custom_id, replace(request, model=work.pin[self.endpoint.name], limits=None)
 
     async def _asked(self, request: Request) -> tuple[Handle, bytes]:
         """Ask; an endpoint that is busy and says until when is asked again then."""

@@ -25,12 +25,14 @@ from pointsman.cli.assign_table import endpoint_shares, print_bad, print_plan, p
 from pointsman.cli.assign_words import floors_of, loads_of, objective_of
 from pointsman.cli.collect import COLUMNS
 from pointsman.cli.collect_inputs import only_endpoints
+from pointsman.cli.group import number_list
 from pointsman.cli.progress import progress
 from pointsman.clock import RealClock
 from pointsman.errors import BadRequest, ConfigError
 from pointsman.predict.base import Predictor, quality_sources
 from pointsman.types import Endpoint
 
+_MOST_TOKENS: Final = 1_000_000
 MEMORY_SHARE: Final = 0.8
 """Of the machine's memory, what a plan may take."""
 
@@ -69,6 +71,12 @@ def assign(
     budget_j: Annotated[float | None, typer.Option(min=0, help="The most energy that all may take.")] = None,
     deadline_s: Annotated[
         float | None, typer.Option(min=0, help="The longest predicted time of one request.")
+    ] = None,
+    output_budgets: Annotated[
+        str | None,
+        typer.Option(
+            help="Limits on an answer that the plan may choose, in tokens: 64,256,1024; for known lengths."
+        ),
     ] = None,
     skip_cost: Annotated[
         float | None,
@@ -111,6 +119,8 @@ def assign(
 
         pointsman assign requests.jsonl --endpoints config.yaml --min-quality 0.65 --confidence 0.95
 
+        pointsman assign requests.jsonl --min-quality 0.7 --output-budgets 64,256,1024
+
         pointsman assign requests.jsonl --min-quality 0.7 --makespan-s 3600 --skip-cost 0.01 --wait-cost 0.002
 
         pointsman assign prompts.parquet --max-load small=5000 --budget-usd 20 --out tonight.jsonl
@@ -123,7 +133,10 @@ def assign(
         loads_of(max_load or []), makespan_s, budget_usd, budget_j, confidence,
         skip_cost, wait_cost,
     )  # fmt: skip
-    _check(limits)
+    budgets = (
+        sorted({*number_list("--output-budgets", output_budgets, 1, _MOST_TOKENS)}) if output_budgets else []
+    )
+    _check(limits, budgets)
     made = only_endpoints(read_config(config), only or [])
     endpoints = endpoints_of(made)
     if not endpoints:
@@ -138,10 +151,8 @@ def assign(
     profiles, predictor = predictor_of(made, RealClock())
     held_out = None if confidence is None else held_out_of(made, predictor)
     parse = body_reader_of(made, any_model=any_model, privacy=frozenset(privacy or ()))
-    file, expected = _forecast(
-        batch_file, parse, predictor, endpoints, deadline_s,
-        choices=skip_cost is not None or wait_cost is not None,
-    )  # fmt: skip
+    actions = (skip_cost is not None) + (wait_cost is not None)
+    file, expected = _forecast(batch_file, parse, predictor, endpoints, deadline_s, budgets, actions)
     print_bad(batch_file, expected.bad)
     with progress() as say:
         calibration = None
@@ -159,7 +170,12 @@ def assign(
         config=str(config.resolve()) if config else None,
         endpoints=expected.endpoints,
         any_model=any_model,
-        settings={**asdict(limits), "deadline_s": deadline_s, "privacy": privacy or []},
+        settings={
+            **asdict(limits),
+            "deadline_s": deadline_s,
+            "privacy": privacy or [],
+            "output_budgets": budgets,
+        },
         summary=_summary(planned),
         expected=Expected(sums.price_usd, sums.energy_j, sums.time_s),
         rows=len(expected.custom_ids) + len(expected.bad),
@@ -169,7 +185,7 @@ def assign(
     typer.echo(f"written: {out}{left_out}; next: pointsman run {out}")
 
 
-def _check(limits: BatchLimits) -> None:
+def _check(limits: BatchLimits, budgets: Sequence[int]) -> None:
     """Raises: BadRequest for options that don't go together."""
     if limits.confidence is None:
         return
@@ -178,6 +194,11 @@ def _check(limits: BatchLimits) -> None:
     if limits.wait_cost is not None:
         raise BadRequest(
             "--confidence needs to know over how many requests a mean is, and --wait-cost leaves that open",
+            remedy="Leave one of them out",
+        )
+    if budgets:
+        raise BadRequest(
+            "--confidence is learnt from whole answers, and --output-budgets cuts some off",
             remedy="Leave one of them out",
         )
 
@@ -197,20 +218,22 @@ def _forecast(
     predictor: Predictor,
     endpoints: Sequence[Endpoint],
     deadline_s: float | None,
-    *,
-    choices: bool,
+    budgets: Sequence[int],
+    actions: int,
 ) -> tuple[Fingerprint, Forecast]:
-    """What the batch file is, and what its requests are expected to give; `choices` beside the endpoints take memory."""
+    """What the batch file is, and what its requests are expected to give; the plan will have `actions` more choices."""
     with Progress(*COLUMNS, console=Console(stderr=True)) as shown:
         task = shown.add_task("reading", total=None)
         file = fingerprint(path)
-        check_memory(file.lines, len(endpoints), MEMORY_SHARE * _memory_bytes(), choices=choices)
+        columns = len(endpoints) * (1 + len(budgets)) + actions
+        check_memory(file.lines, columns, MEMORY_SHARE * _memory_bytes(), copied=actions > 0)
         shown.update(task, total=file.lines, description="predicting")
         made = forecast(
             read_requests(path, parse),
             predictor,
             endpoints,
             deadline_s=deadline_s,
+            budgets_tokens=budgets,
             on_lines=lambda count: shown.update(task, completed=count),
         )
         shown.update(task, completed=file.lines)
@@ -229,6 +252,7 @@ def _summary(planned: BatchPlan) -> dict[str, Any]:
         "bad_lines": len(planned.made.bad),
         "skipped": planned.count(Action.SKIP),
         "waiting": planned.count(Action.WAIT),
+        "within_tokens": planned.within_tokens,
         "objective": plan.objective,
         "unit": planned.problem.cost_unit,
         "bound": plan.bound,

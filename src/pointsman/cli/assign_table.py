@@ -62,6 +62,12 @@ def print_plan(planned: BatchPlan, shares: Sequence[EndpointShare]) -> None:
     console = Console(highlight=False, soft_wrap=True)
     console.print(table)
     console.print(_worth(planned.problem, plan), markup=False)
+    if planned.within_tokens:
+        said = (f"{count:,} within {budget:,} tokens" for budget, count in planned.within_tokens.items())
+        console.print("output budgets: " + ", ".join(said), markup=False)
+    if unlimited := planned.made.without_budgets:
+        why = "lengths of answers are not known there, or none would be cut"
+        console.print(f"no output budget is a choice on {', '.join(unlimited)}: {why}", markup=False)
     for promise in planned.promises:
         console.print(promise.words, markup=False)
     shaping = [limit for limit in plan.limits if _shapes(limit, plan)]
@@ -106,7 +112,7 @@ def endpoint_shares(planned: BatchPlan, endpoints: Sequence[Endpoint]) -> list[E
     """What each endpoint gets, and what is skipped or waits."""
     made, plan = planned.made, planned.plan
     slots = {endpoint.name: endpoint.max_concurrent for endpoint in endpoints}
-    shares = [_share(made, plan, column, slots[name]) for column, name in enumerate(made.endpoints)]
+    shares = [_share(made, plan, index, slots[name]) for index, name in enumerate(made.endpoints)]
     for action, quality in ((Action.SKIP, 0.0), (Action.WAIT, None)):
         if count := planned.count(action):
             rows = len(plan.choice)
@@ -114,14 +120,16 @@ def endpoint_shares(planned: BatchPlan, endpoints: Sequence[Endpoint]) -> list[E
     return shares
 
 
-def _share(made: Forecast, plan: Plan, column: int, slots: int) -> EndpointShare:
-    own = np.flatnonzero(plan.choice == column)
+def _share(made: Forecast, plan: Plan, index: int, slots: int) -> EndpointShare:
+    """What the endpoint of that index gets, within output budgets and without."""
+    width = len(made.endpoints)
+    own = np.flatnonzero((plan.choice % width == index) & (plan.choice < len(made.columns)))
     quality, price_usd, energy_j, time_s = (
-        values[own, column].astype(np.float64)
+        values[own, plan.choice[own]].astype(np.float64)
         for values in (made.quality, made.price_usd, made.energy_j, made.time_s)
     )
     return EndpointShare(
-        endpoint=made.endpoints[column],
+        endpoint=made.endpoints[index],
         requests=len(own),
         share=len(own) / len(plan.choice),
         quality=float(quality.mean()) if len(own) else None,

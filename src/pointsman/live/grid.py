@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pointsman.clock import Clock
 from pointsman.meters.carbon import GridIntensity
-from pointsman.predict.base import Predictor, is_slow, quality_sources
+from pointsman.predict.base import Predictor, is_slow, predict_within, quality_sources
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.types import CostTable, Request
 
@@ -31,3 +31,10 @@ class GridPredictor:
         """See `Predictor.predict`."""
         self._profiles.set_grid(self._grid.at(self._clock.wall()))
         return self.asked.predict(requests, running)
+
+    def predict_within(
+        self, requests: Sequence[Request], running: Sequence[int], limits_tokens: Sequence[int | None]
+    ) -> list[CostTable]:
+        """See `base.predict_within`."""
+        self._profiles.set_grid(self._grid.at(self._clock.wall()))
+        return predict_within(self.asked, requests, running, limits_tokens)

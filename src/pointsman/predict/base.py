@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from pointsman.types import CostTable, Floats, Request
@@ -40,6 +41,38 @@ def quality_sources(predictor: Predictor) -> Mapping[str, str]:
     """
     said: Mapping[str, str] = getattr(predictor, "quality_sources", {})
     return said
+
+
+def predict_within(
+    predictor: Predictor,
+    requests: Sequence[Request],
+    running: Sequence[int],
+    limits_tokens: Sequence[int | None],
+) -> list[CostTable]:
+    """Predictions of the same requests with answers cut off, one table for each limit.
+
+    A predictor may have a method of this name, without its first argument, to read the requests once only.
+
+    Args:
+        predictor: over E endpoints.
+        requests: R of them.
+        running: shape (E,), see `Predictor.predict`.
+        limits_tokens: see `at_most`.
+    """
+    own: Callable[..., list[CostTable]] | None = getattr(predictor, "predict_within", None)
+    if own is not None:
+        return own(requests, running, limits_tokens)
+    return [predictor.predict(at_most(requests, limit), running) for limit in limits_tokens]
+
+
+def at_most(requests: Sequence[Request], limit_tokens: int | None) -> Sequence[Request]:
+    """The requests with a limit on the answer, where their own is not lower; None: as they are."""
+    if limit_tokens is None:
+        return requests
+    return [
+        replace(request, max_tokens=min(limit_tokens, request.max_tokens or limit_tokens))
+        for request in requests
+    ]
 
 
 class CostModel(Protocol):

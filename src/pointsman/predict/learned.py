@@ -13,6 +13,7 @@ from typing import Final
 import numpy as np
 
 from pointsman.errors import BadRequest, DataError
+from pointsman.predict.base import at_most
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.features.core_text import core_text
 from pointsman.predict.model_profile import NO_PRIOR, ModelProfile
@@ -68,9 +69,14 @@ class LearnedPredictor:
 
     def predict(self, requests: Sequence[Request], running: Sequence[int]) -> CostTable:
         """For R requests and E endpoints; see `Predictor`."""
-        texts = [core_text(request.prompt.text) for request in requests]
-        made = self.model.forecast(Queries(texts, [request.prompt.task for request in requests]))
-        return self.profiles.predict(requests, running, self._of_endpoints(made))
+        return self.profiles.predict(requests, running, self._forecast(requests))
+
+    def predict_within(
+        self, requests: Sequence[Request], running: Sequence[int], limits_tokens: Sequence[int | None]
+    ) -> list[CostTable]:
+        """See `base.predict_within`; texts are read once."""
+        made = self._forecast(requests)
+        return [self.profiles.predict(at_most(requests, limit), running, made) for limit in limits_tokens]
 
     def matched(self, rows: HeldOutRows) -> HeldOutRows:
         """What the model's fit held out, with a column for each endpoint.
@@ -103,6 +109,11 @@ class LearnedPredictor:
     def prior_row(self) -> CostTable:
         """What is expected of a request of which nothing is known: the profiles'."""
         return self.profiles.prior_row()
+
+    def _forecast(self, requests: Sequence[Request]) -> QualityForecast:
+        texts = [core_text(request.prompt.text) for request in requests]
+        made = self.model.forecast(Queries(texts, [request.prompt.task for request in requests]))
+        return self._of_endpoints(made)
 
     def _of_endpoints(self, made: QualityForecast) -> QualityForecast:
         """The model's columns in the order of the endpoints, NaN for those it does not know."""

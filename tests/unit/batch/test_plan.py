@@ -106,7 +106,7 @@ def test_ten_million_rows_are_planned_where_they_fit_and_refused_where_not() -> 
     check_memory(1_000_000, 20, 24 * 2**30)
     check_memory(10_000_000, 20, 24 * 2**30)
     with pytest.raises(
-        BadRequest, match=r"10,000,000 requests on 100 endpoints .* Split the file into parts of"
+        BadRequest, match=r"10,000,000 requests with 100 choices each .* Split the file into parts of"
     ):
         check_memory(10_000_000, 100, 24 * 2**30)
 
