@@ -12,7 +12,6 @@ from pointsman.assign.lp import lp
 from pointsman.assign.plan_baselines import BASELINES, oracle, perception_only
 from pointsman.assign.prices import JITTER, Block, Layout, jitter, sweep
 from pointsman.assign.problem import Budget, LimitKind, LoadLimit, Problem, QualityFloor
-from pointsman.assign.shortfall import best_quality
 from pointsman.errors import BadRequest
 
 
@@ -122,15 +121,16 @@ def test_equal_arguments_give_equal_plans() -> None:
 def test_the_best_quality_there_is_can_nearly_be_asked_for_and_no_more() -> None:
     problem = fleet(1000, tenants=False)
     names, cost, quality = problem.endpoints, problem.cost, problem.quality
-    without = Problem(names, cost, quality, loads=problem.loads, budgets=problem.budgets)
-    best = best_quality(without, np.random.default_rng(0))
-    assert best is not None
 
     def asked(minimum: float) -> Problem:
         return Problem(
             names, cost, quality, None, (QualityFloor.overall(minimum),), problem.loads, problem.budgets
         )
 
+    most = lagrangian(asked(1.0)).shortfall
+    assert most is not None
+    best = most.reachable
+    assert best is not None
     assert lagrangian(asked(best - 0.002)).feasible
     beyond = lagrangian(asked(best + 0.002))
     assert beyond.shortfall is not None

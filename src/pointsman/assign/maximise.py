@@ -33,9 +33,10 @@ _UNDECIDED: Final = 0.25
 
 _LEFT: Final = 0.05
 _WIDER: Final = 4.0
-"""The margins in doubt after a round, in units of the largest in it: where the bound rose, and where it fell."""
+"""The margins in doubt after a round, in units of the largest in it: where the bound rose, and where it fell; there
+as many times more rows, too."""
 
-_SETTLED: Final = 1e-9
+_SETTLED: Final = 1e-7
 _FLAT: Final = 1e-6
 _ROUNDING: Final = 1e-9
 _START: Final = 0.1
@@ -110,8 +111,9 @@ def _settled(
         return best
     middle = int(_UNDECIDED * choosing)
     width = float(np.partition(best.margin, middle)[middle])
+    fewest = CORE
     for _ in range(_ROUNDS):
-        count = min(choosing, max(CORE, int((best.margin <= width).sum())))
+        count = min(choosing, max(fewest, int((best.margin <= width).sum())))
         rows = undecided(best.margin, count)
         widest = max(float(best.margin[rows].max()), _FINEST * spread)
         end = _NARROW * widest
@@ -124,7 +126,7 @@ def _settled(
         prices = climb(core.block, core.bound, best.prices, start=start, end=end, ceiling=2 * highest)
         found = sweep(problem, layout, prices)
         gain = found.value - best.value
-        width = (_LEFT if gain > 0 else _WIDER) * widest
+        width, fewest = (_LEFT * widest, CORE) if gain > 0 else (_WIDER * widest, int(_WIDER * count))
         best = max(best, found, key=lambda own: own.value)
         if whole and abs(gain) <= _SETTLED * abs(best.value):
             break
