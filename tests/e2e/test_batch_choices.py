@@ -114,3 +114,24 @@ async def test_a_confidence_and_waiting_are_refused_together(here: Path) -> None
     write(here / "r.jsonl", 3)
     made = await assign("--min-quality", "0.5", "--confidence", "0.9", "--wait-cost", "1")
     assert (made.exit_code, "--wait-cost leaves that open" in made.output) == (2, True), made.output
+
+
+async def test_free_endpoints_give_a_hint_and_limits_far_away_have_no_price(here: Path) -> None:
+    write(here / "r.jsonl", 40)
+    words = ("--min-quality", "0.7", "--budget-usd", "9", "--makespan-s", "1e7", "--max-load", "small=1e6")
+    made = await assign(*words)
+    assert made.exit_code == 0, made.output
+    assert "every predicted price is 0" not in made.stdout
+    limits = read(here / "r.plan.jsonl")[0]["summary"]["limits"]
+    assert len(limits) == 5
+    assert [limit for limit in limits if ";" in limit] == [limits[0]], "the floor alone has a price"
+    assert limits[0].startswith("quality floor all: 0.7 of 0.7; one more point of quality costs ")
+    config = (here / "two.yaml").read_text()
+    for name in ("input", "output"):
+        config = config.replace(f"{name}_cost_per_token: 1.0e-6", f"{name}_cost_per_token: 0")
+        config = config.replace(f"{name}_cost_per_token: 1.0e-5", f"{name}_cost_per_token: 0")
+    (here / "two.yaml").write_text(config)
+    free = await assign("--min-quality", "0.7")
+    assert "every predicted price is 0, so that all plans cost the same: --objective energy" in free.stdout
+    by_energy = await assign("--min-quality", "0.7", "--objective", "energy")
+    assert "every predicted price is 0" not in by_energy.stdout

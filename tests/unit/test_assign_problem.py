@@ -188,6 +188,12 @@ def test_limits_say_use_limit_and_price() -> None:
     assert LimitUse(LimitKind.BUDGET, "energy_j", 3, 5).words == "budget energy_j: 3 of 5"
     assert [floor.holds, share.holds, replace(share, used=40.1).holds] == [True, True, False]
     assert not replace(floor, used=0.79).holds
+    told = replace(floor, objective=0.2)
+    assert (told.price, told.binding, told.words) == (8e-4, True, floor.words)
+    noise = replace(told, dual=1e-8)
+    assert (noise.price, noise.binding) == (0.0, False)
+    assert noise.words == "quality floor all: 0.81 of 0.8"
+    assert replace(noise, used=0.8).binding, "used up, whatever its price"
     assert money(12.5, "$") == "$12.50"
     assert money(0.5, "J") == "0.5 J"
 

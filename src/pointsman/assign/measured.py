@@ -38,7 +38,12 @@ def measured(
     used, cost = measure(problem, layout, choice), total_cost(problem, choice)
     duals = np.zeros(len(used)) if prices is None else _telling(layout, used, prices, cost)
     return Plan(
-        policy, choice.astype(np.int32), cost, bound, limit_uses(problem, layout, used, duals), shortfall
+        policy,
+        choice.astype(np.int32),
+        cost,
+        bound,
+        limit_uses(problem, layout, used, duals, cost),
+        shortfall,
     )
 
 
@@ -50,8 +55,10 @@ def _telling(layout: Layout, used: Floats, prices: Floats, cost: float) -> Float
     return np.where(idle | ~layout.free, 0.0, prices)
 
 
-def limit_uses(problem: Problem, layout: Layout, used: Floats, prices: Floats) -> tuple[LimitUse, ...]:
-    """Every finite limit, in the order of the layout; a floor without rows is left out."""
+def limit_uses(
+    problem: Problem, layout: Layout, used: Floats, prices: Floats, cost: float
+) -> tuple[LimitUse, ...]:
+    """Every finite limit of a plan of that cost, in the order of the layout; a floor without rows is left out."""
     made: list[LimitUse] = []
     for own, floor in zip(layout.floors, problem.floors, strict=True):
         sizes = group_sizes(floor, problem.shape[0]).tolist()
@@ -65,6 +72,7 @@ def limit_uses(problem: Problem, layout: Layout, used: Floats, prices: Floats) -
                 dual,
                 int(rows),
                 problem.cost_unit,
+                cost,
             )
             for at, (rows, negative, minimum, dual) in enumerate(each)
             if rows
@@ -74,14 +82,16 @@ def limit_uses(problem: Problem, layout: Layout, used: Floats, prices: Floats) -
             load.pools, used[own].tolist(), load.capacity.tolist(), prices[own].tolist(), strict=True
         )
         made += [
-            LimitUse(load.kind, pool, total, capacity, dual, 0, problem.cost_unit)
+            LimitUse(load.kind, pool, total, capacity, dual, 0, problem.cost_unit, cost)
             for pool, total, capacity, dual in named_pools
             if capacity < np.inf
         ]
     for budget, total, dual in zip(
         problem.budgets, used[layout.budgets].tolist(), prices[layout.budgets].tolist(), strict=True
     ):
-        made.append(LimitUse(LimitKind.BUDGET, budget.name, total, budget.limit, dual, 0, problem.cost_unit))
+        made.append(
+            LimitUse(LimitKind.BUDGET, budget.name, total, budget.limit, dual, 0, problem.cost_unit, cost)
+        )
     return tuple(made)
 
 

@@ -25,6 +25,7 @@ TOLERANCE: Final = 1e-9
 """A limit is kept if it is missed by no more than this share of it: rounding of a sum, nothing else."""
 
 _BINDING: Final = 1e-3
+_NOISE: Final = 1e-4
 _POINT: Final = 0.01
 _THOUSAND: Final = 1000
 
@@ -39,6 +40,9 @@ class LimitUse:
         limit: the least mean quality, else the most that may be used.
         dual: what one unit more would save, at least 0: a unit of summed quality, a request, a second, ...
         rows: how many rows a floor is over; 0 for other limits.
+        cost_unit: of `dual`.
+        objective: of the plan, in that unit, to tell a price from the noise of a search for prices; None where
+            every price counts.
     """
 
     kind: LimitKind
@@ -48,6 +52,7 @@ class LimitUse:
     dual: float = 0.0
     rows: int = 0
     cost_unit: str = "$"
+    objective: float | None = None
 
     @property
     def slack(self) -> float:
@@ -60,15 +65,22 @@ class LimitUse:
         return self.slack >= -TOLERANCE * max(1.0, abs(self.limit))
 
     @property
+    def price(self) -> float:
+        """The dual; 0 where all that is used, at that price, is nothing beside the objective."""
+        amount = max(self.used, 1.0) * max(self.rows, 1)
+        noise = self.objective is not None and not self.dual * amount > _NOISE * self.objective > 0
+        return 0.0 if noise else self.dual
+
+    @property
     def binding(self) -> bool:
         """Whether it shapes the plan: it has a price, or all of it is used up."""
-        return self.dual > 0 or (math.isfinite(self.limit) and self.slack < _BINDING * abs(self.limit))
+        return self.price > 0 or (math.isfinite(self.limit) and self.slack < _BINDING * abs(self.limit))
 
     @property
     def words(self) -> str:
         """Use, limit and price: "one more point of quality costs 0.8 cents a thousand requests"."""
         used = f"{self.kind} {self.name}: {self.used:.6g} of {self.limit:.6g}"
-        if not self.dual:
+        if not self.price:
             return used
         if self.kind is LimitKind.FLOOR:
             cost = money(self.dual * _POINT * _THOUSAND, self.cost_unit)

@@ -163,6 +163,10 @@ def assign(
     shares = endpoint_shares(planned, endpoints)
     sums = together(shares)
     print_plan(planned, [*shares, sums])
+    if set(limits.objective) == {"cost"} and not expected.price_usd.any():
+        typer.echo(
+            "every predicted price is 0, so that all plans cost the same: --objective energy decides by joules"
+        )
     print_sources(profiles.provenance, quality_sources(predictor))
     head = PlanHead(
         requests=str(batch_file.resolve()),

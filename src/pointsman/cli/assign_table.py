@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +22,6 @@ from pointsman.batch.requests import BadLine
 from pointsman.types import Endpoint
 
 SHOWN: Final = 20
-_NOISE: Final = 1e-4
 _HEADS: Final = ("endpoint", "requests", "share", "quality", "$", "J", "slot s", "makespan s")
 
 
@@ -70,10 +69,10 @@ def print_plan(planned: BatchPlan, shares: Sequence[EndpointShare]) -> None:
         console.print(f"no output budget is a choice on {', '.join(unlimited)}: {why}", markup=False)
     for promise in planned.promises:
         console.print(promise.words, markup=False)
-    shaping = [limit for limit in plan.limits if _shapes(limit, plan)]
+    shaping = [limit for limit in plan.limits if limit.binding]
     console.print("limits that shape it: " + (_words(shaping) or "none"), markup=False)
     if loose := [limit for limit in plan.limits if limit not in shaping]:
-        console.print("not used up: " + _words(replace(limit, dual=0.0) for limit in loose), markup=False)
+        console.print("not used up: " + _words(loose), markup=False)
     for change in planned.changes:
         console.print(f"what if {change.change}: {change.effect}", markup=False)
 
@@ -86,12 +85,6 @@ def print_sources(provenance: Mapping[str, str], quality: Mapping[str, str]) -> 
     console = Console(highlight=False, soft_wrap=True)
     for sentence, names in said.items():
         console.print(f"predicted of {', '.join(names)}: {sentence}", markup=False)
-
-
-def _shapes(limit: LimitUse, plan: Plan) -> bool:
-    """Whether it is used up, or has a price that is more than the noise of a search for prices."""
-    amount = max(limit.used, 1.0) * max(limit.rows, 1)
-    return replace(limit, dual=0.0).binding or limit.dual * amount > _NOISE * plan.objective > 0
 
 
 def _words(limits: Iterable[LimitUse]) -> str:
