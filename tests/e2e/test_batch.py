@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import signal
 import sys
 from collections import Counter
@@ -23,6 +25,7 @@ from pointsman.testing.tiny_gguf import write_tiny_gguf
 from pointsman.testing.upstream import End, Reply, Upstream
 
 CALLER, DATA, ENGINE, INTERRUPTED = 2, 4, 6, 130
+LARGE_BYTES = 2**36
 CONFIG = """
 model_list:
   - model_name: small
@@ -222,6 +225,25 @@ async def test_limits_of_a_line_hold_in_the_plan_and_are_not_decided_anew(
     assert results["good"]["pointsman"]["endpoint"] == "large", "the plan has decided it"
     assert [results[name]["error"]["code"] for name in ("best", "odd")] == ["limits_unmet", "invalid_value"]
     assert not any("pointsman" in body for body in upstream.bodies)
+
+
+async def test_more_lines_than_memory_holds_are_refused_before_anything_is_predicted(here: Path) -> None:
+    memory_bytes = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if memory_bytes > LARGE_BYTES:
+        pytest.skip("so many lines are too large a file here")
+    line_count = memory_bytes // 400
+    with (here / "r.jsonl").open("wb") as file:
+        for _ in range(line_count // 10_000 + 1):
+            file.write(b"\n" * 10_000)
+    refused = await assign()
+    assert refused.exit_code == CALLER
+    assert re.search(
+        r"a plan of [\d,]+ requests with 2 choices each takes about .* GiB may be used", refused.output
+    )
+    most = re.search(r"Split the file into parts of at most ([\d,]+) lines", refused.output)
+    assert most is not None
+    assert line_count / 3 < int(most[1].replace(",", "")) < line_count
+    assert not (here / "r.plan.jsonl").exists()
 
 
 async def test_what_is_no_batch_is_refused(here: Path) -> None:
