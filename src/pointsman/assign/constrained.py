@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from pointsman.assign.contrasts import Contrasts
 from pointsman.assign.stream_terms import ConstrainedTerms, StreamRows
 from pointsman.assign.streaming import Duals
 from pointsman.assign.waits import Waits
@@ -81,14 +82,23 @@ class ConstrainedAssign:
     Args:
         endpoints: E names, in column order.
         terms: what is minimised, within what.
+        contrasts: what shrinks predicted qualities to what they are worth; None leaves them.
+        start: prices to begin with, by the names of limits; others begin at 0.
     """
 
     name = "constrained"
 
-    def __init__(self, endpoints: Sequence[str], terms: ConstrainedTerms) -> None:
+    def __init__(
+        self,
+        endpoints: Sequence[str],
+        terms: ConstrainedTerms,
+        contrasts: Contrasts | None = None,
+        start: Mapping[str, float] | None = None,
+    ) -> None:
         self._endpoints, self._terms = tuple(endpoints), terms
-        self._rows = StreamRows(endpoints, terms)
-        self._duals = Duals(self._rows.limits)
+        self._rows = StreamRows(endpoints, terms, contrasts)
+        prices = [(start or {}).get(name, 0.0) for name in self._rows.names]
+        self._duals = Duals(self._rows.limits, np.array(prices))
         self._placed: OrderedDict[str, _Placed] = OrderedDict()
         self._time_s = np.full(len(self._endpoints), np.nan)
 
@@ -109,7 +119,7 @@ class ConstrainedAssign:
             wait_cost = per_s * np.where(np.isfinite(wait_s), wait_s, 0.0)
             row = self._rows.row(duals, request, table, index, allowed)
             column = duals.choose(row, self._rows.with_skip(wait_cost, 0.0))
-            rates = self._rows.rates_of(duals, request, wait_cost)
+            rates = self._rows.rates_of(duals, request, row, wait_cost)
             score = duals.reduced(row)[: len(self._endpoints)] + rates.rates[0] + wait_cost
             chosen.append(_Chosen(column, score, rates))
             if len(requests) > 1:

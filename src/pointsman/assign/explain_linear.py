@@ -48,8 +48,7 @@ class LinearScore(NamedTuple):
     def of_rates(cls, rates: Rates, table: CostTable) -> LinearScore:
         """The terms as a policy that records them weighed them for a decision with R = 1."""
         amounts = _amounts(table)
-        known = np.nan_to_num(1.0 - amounts[0], nan=0.0)
-        amounts[0] = 1.0 - np.clip(known + rates.quality_shift, 0.0, 1.0)
+        amounts[0] = 1.0 - rates.quality
         beside = {"share": rates.share, "wait": rates.wait}
         return cls(rates.rates, amounts, {name: cost for name, cost in beside.items() if cost.any()})
 

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from pointsman.assign.contrasts import Contrasts
 from pointsman.assign.prices import Block
 from pointsman.assign.streaming import Duals, StreamLimits
 from pointsman.types import OBJECTIVES, Bools, CostTable, Floats, LimitState, Rates, Request
@@ -66,8 +67,10 @@ class StreamRows:
         rates: of the objective, in the order of `OBJECTIVES`, shape (5,).
     """
 
-    def __init__(self, endpoints: Sequence[str], terms: ConstrainedTerms) -> None:
-        self._terms, self._endpoints = terms, len(endpoints)
+    def __init__(
+        self, endpoints: Sequence[str], terms: ConstrainedTerms, contrasts: Contrasts | None = None
+    ) -> None:
+        self._terms, self._endpoints, self._contrasts = terms, len(endpoints), contrasts
         self._columns = self._endpoints + (terms.skip_cost is not None)
         self.rates = np.zeros(len(OBJECTIVES))
         self.rates[[_PRICE, _ENERGY, _TIME]] = terms.per_usd, terms.per_j, terms.per_s
@@ -85,7 +88,7 @@ class StreamRows:
         )
         self._layout = self.limits.layout
         self.names = (
-            *(_floor_name(kind, group) for kind, minimum in floors for group in minimum),
+            *(floor_name(kind, group) for kind, minimum in floors for group in minimum),
             *(f"max_share_requests {name}" for name in endpoints if terms.max_share),
             *(("max_share_requests skip",) if terms.max_share and terms.skip_cost is not None else ()),
             *(f"budget {name}" for name in self.budgets),
@@ -111,7 +114,7 @@ class StreamRows:
         cost, known = (cost, known) if known.any() else (np.zeros(self._endpoints), allowed)
         return duals.arrival(
             self.with_skip(cost, self._terms.skip_cost or 0.0),
-            self.with_skip(_known(predicted.quality.value[index]), 0.0),
+            self.with_skip(self._quality(request, predicted, index), 0.0),
             self.groups(request),
             tuple(self._spent(predicted, name, index) for name in self.budgets),
             self.with_skip(known, request.allow_skip is not False),
@@ -121,16 +124,15 @@ class StreamRows:
         """Values of the endpoints, shape (E,), and that of skipping where it is a choice."""
         return values if self._columns == self._endpoints else np.append(values, values.dtype.type(skip))
 
-    def rates_of(self, duals: Duals, request: Request, wait_cost: Floats) -> Rates:
-        """What makes up the scores of a request at the present prices."""
+    def rates_of(self, duals: Duals, request: Request, row: Block, wait_cost: Floats) -> Rates:
+        """What makes up the scores of a request, and of its row, at the present prices."""
         prices, layout, rates = duals.prices, self._layout, self.rates.copy()
-        groups = self.groups(request)
-        for own, group in zip(layout.floors, groups, strict=True):
+        for own, group in zip(layout.floors, self.groups(request), strict=True):
             rates[_ACCURACY] += prices[own.start + group] if group >= 0 else 0.0
         for name, price in zip(self.budgets, prices[layout.budgets].tolist(), strict=True):
             rates[_BUDGETED[name]] += price
         share = prices[layout.loads[0]][: self._endpoints] if layout.loads else np.zeros(self._endpoints)
-        return Rates(rates, share, wait_cost, duals.shift(groups), self.states(duals))
+        return Rates(rates, share, wait_cost, row.quality[0, : self._endpoints], self.states(duals))
 
     def states(self, duals: Duals) -> tuple[LimitState, ...]:
         """Where the limits that there are stand now."""
@@ -149,6 +151,14 @@ class StreamRows:
     def _spent(self, predicted: CostTable, name: str, index: int) -> Floats:
         """What it would use of a budget; 0 where that is not predicted."""
         return self.with_skip(_known(getattr(predicted, name).value[index]), 0.0)
+
+    def _quality(self, request: Request, predicted: CostTable, index: int) -> Floats:
+        """As predicted, 0 where it is not; with contrasts, shrunk to what it is worth."""
+        quality: Floats = predicted.quality.value[index]
+        if self._contrasts is None:
+            return _known(quality)
+        shrunk: Floats = self._contrasts.applied(quality[np.newaxis], [request.prompt.task])[0]
+        return shrunk
 
     def _cost(self, predicted: CostTable, index: int) -> Floats:
         cost = np.zeros(self._endpoints)
@@ -175,5 +185,6 @@ def _numbered(minimum: Mapping[str, float]) -> dict[str, int]:
     return {name: number for number, name in enumerate(minimum)}
 
 
-def _floor_name(kind: str, group: str) -> str:
+def floor_name(kind: str, group: str) -> str:
+    """What metrics and words call the floor of a group: `all`, a tenant's, a class's."""
     return "quality floor all" if kind == "all" else f"quality floor {kind}:{group}"

@@ -16,14 +16,13 @@ from pointsman.assign.assured import Assured, assured
 from pointsman.assign.floor_calibration import FloorCalibration
 from pointsman.assign.plan import Plan
 from pointsman.assign.problem import LimitKind, Problem, weighted_cost
-from pointsman.batch.forecast import CHUNK, Forecast
+from pointsman.batch.forecast import Forecast
 from pointsman.batch.limits import OBJECTIVES
 from pointsman.errors import BadRequest
 from pointsman.predict.endpoint import ProfilePredictor
-from pointsman.predict.length import QUANTILES
-from pointsman.predict.quality.base import QualityForecast
+from pointsman.predict.held_out_prices import priced
 from pointsman.predict.quality.held_out_rows import HeldOutRows
-from pointsman.types import CostTable, Endpoint, Estimate, Floats
+from pointsman.types import Endpoint
 
 _SEED: Final = 0
 _DIGITS: Final = 6
@@ -51,7 +50,7 @@ def calibrated(
     """
     rng = np.random.default_rng(_SEED)
     cap_tokens = rng.choice(made.max_tokens, len(rows.tasks)).astype(float)
-    table = _priced(rows, profiles, cap_tokens, [endpoint.max_concurrent - 1 for endpoint in endpoints])
+    table = priced(rows, profiles, cap_tokens, [endpoint.max_concurrent - 1 for endpoint in endpoints])
     cost = weighted_cost(
         [(weight, getattr(table, OBJECTIVES[word][0]).value) for word, weight in objective.items()]
     ).astype(float)
@@ -123,20 +122,3 @@ def promises(sure: Assured, plan: Plan) -> tuple[Promise, ...]:
         )
         for name, own in sure.floors.items()
     )
-
-
-def _priced(
-    rows: HeldOutRows, profiles: ProfilePredictor, cap_tokens: Floats, running: Sequence[int]
-) -> CostTable:
-    """What the rows are expected to cost, of whose lengths the mean alone is known."""
-    tables = []
-    for start in range(0, len(rows.tasks), CHUNK):
-        own = slice(start, start + CHUNK)
-        quality, mean = rows.quality[own], rows.output_tokens[own, :, np.newaxis]
-        learned = QualityForecast(
-            Estimate.without_interval(quality), np.broadcast_to(mean, (*quality.shape, QUANTILES))
-        )
-        tables.append(
-            profiles.predict_sizes(rows.kinds[own], rows.size_bytes[own], cap_tokens[own], running, learned)
-        )
-    return CostTable.stack(tables)

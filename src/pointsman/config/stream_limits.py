@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from pointsman.config.parse import Parser, keyed, number, one_of, optional, setting
+from pointsman.config.parse import Parser, integer, keyed, number, one_of, optional, setting
 from pointsman.config.tree import Node
 
 OBJECTIVE_WORDS: Final = ("cost", "energy", "time")
@@ -55,6 +55,12 @@ class LimitsConfig:
     min_quality_by_class: tuple[NamedNumber, ...] = setting(
         (), numbers(0, 1), "the same of service classes, by name"
     )
+    confidence: float | None = setting(
+        None,
+        optional(number(0.5, 0.9999)),
+        "that these floors hold, by prompts that the learned predictor's fit held out; null: as predicted",
+    )
+    over_requests: int = setting(10_000, integer(1), "of `confidence`: requests that the mean is over")
     max_share_requests: tuple[NamedNumber, ...] = setting(
         (), numbers(0, 1), "most of the requests that an endpoint gets, as a share, by name"
     )

@@ -78,14 +78,14 @@ class Rates:
         rates: of a unit of each of `OBJECTIVES`, shape (5,); of accuracy, of 1 - quality.
         share: the price of one more request on each endpoint, shape (E,).
         wait: what the wait for each costs, shape (E,).
-        quality_shift: added to each predicted quality, which then stays in [0, 1].
+        quality: as the policy saw it, corrected, shape (E,).
         limits: where those that have a price stood.
     """
 
     rates: Floats
     share: Floats
     wait: Floats
-    quality_shift: float = 0.0
+    quality: Floats
     limits: tuple[LimitState, ...] = ()
 
 

@@ -1,4 +1,7 @@
-"""`train`, then `assign --confidence`: the plan says what it was told, what it predicts and what will come."""
+"""`train`, then `assign --confidence`: the plan says what it was told, what it predicts and what will come.
+
+And the policy `constrained` of the gateway with a confidence: the stream's real quality reaches the floor.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
+from pointsman.admit.always import AlwaysAdmit
+from pointsman.build import endpoints_of, predictor_of, read_config
+from pointsman.build.policies import assign_policy_of
 from pointsman.cli.app import app
+from pointsman.clock import VirtualClock
+from pointsman.decide import Decider
+from pointsman.errors import ConfigError
 from pointsman.predict.quality.learned_model import LearnedModel
+from pointsman.testing.fakes import make_request
 from pointsman.testing.outcomes import capital_question, made_outcomes, proof_question
+from pointsman.types import EndpointView
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -115,3 +126,57 @@ def test_what_can_t_be_asked_is_said_before_the_batch_is_predicted(here: Path) -
     said = "keeps no forecasts of prompts that were held out. Train again"
     assert (made.exit_code, said in " ".join(made.output.split())) == (DATA, True), made.output
     assert assign("--min-quality", "0.5").exit_code == 0, "without a confidence it serves as before"
+
+
+# The gateway's policy
+
+STREAM = "pointsman: {{predictor: {{name: learned, artifact: quality}}, policy: {{name: constrained, limits: {{min_quality: 0.7{more}}}}}}}\n"
+
+
+def streamed(folder: Path, more: str) -> tuple[float, float]:
+    """The mean real quality of 600 requests that come one by one, and what the floor was told."""
+    (folder / "s.yaml").write_text(CONFIG + STREAM.format(more=more))
+    config = read_config(folder / "s.yaml")
+    endpoints = endpoints_of(config)
+    policy = assign_policy_of(config, endpoints)
+    _, predictor = predictor_of(config, VirtualClock())
+    decider = Decider(endpoints, AlwaysAdmit(), policy, max_queued=10)
+    idle = [EndpointView(endpoint.name, 0, 0, 4, healthy=True) for endpoint in endpoints]
+    right = []
+    for k in range(600):
+        request = make_request(f"r{k}", proof_question(1000 + k) if k % 2 else capital_question(1000 + k))
+        [made] = decider.decide([request], predictor.predict([request], (0, 0)), idle, float(k))
+        policy.settled(request, made.decision)
+        right.append(0.9 if made.decision.endpoint == "both" or k % 2 == 0 else 0.15)
+    return float(np.mean(right)), policy.limits()[0].bound
+
+
+def test_a_stream_with_a_confidence_is_told_more_and_begins_at_the_prices_that_reach_it(here: Path) -> None:
+    sure, told = streamed(here, ", confidence: 0.95, over_requests: 600")
+    _, plain = streamed(here, "")
+    assert plain == 0.7
+    assert 0.71 < told < 0.8
+    assert sure >= 0.7
+
+
+@pytest.mark.parametrize(
+    ("floor", "predictor", "said"),
+    [
+        (
+            "0.95",
+            "predictor: {name: learned, artifact: quality}, ",
+            "quality floor all: .* can't be promised: at most 0",
+        ),
+        ("0.5", "", "the predictor 'profile' has none"),
+    ],
+)
+def test_a_stream_s_floor_that_can_t_be_promised_is_refused(
+    here: Path, floor: str, predictor: str, said: str
+) -> None:
+    limits = f"limits: {{min_quality: {floor}, confidence: 0.95}}"
+    (here / "s.yaml").write_text(
+        f"{CONFIG}pointsman: {{{predictor}policy: {{name: constrained, {limits}}}}}\n"
+    )
+    config = read_config(here / "s.yaml")
+    with pytest.raises(ConfigError, match=said):
+        assign_policy_of(config, endpoints_of(config))
