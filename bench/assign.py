@@ -107,9 +107,10 @@ OURS, RAW, WEIGHTED, GREEDY, NEAREST, THRESHOLD, BALANCED, ORACLE = (
     "ours", "as forecast", "weighted", "greedy", "nearest neighbours", "threshold", "balance aware", "oracle",
 )  # fmt: skip
 LEARNED, ASKED, FORESEEN = "lengths learned", "lengths asked", "lengths foreseen"
+LENGTHS_TOLD: Final = (LEARNED, ASKED, FORESEEN)
 RANDOM, ROBIN, SHORTEST, PERCEIVED = "random", "round robin", "length first", "perception only"
 GOES_BY: Final = dict.fromkeys((WEIGHTED, GREEDY, THRESHOLD, BALANCED), RAW) | dict.fromkeys(
-    (LEARNED, ASKED, FORESEEN), OURS
+    LENGTHS_TOLD, OURS
 )
 """Whose forecasts of quality a way goes by, where it has none of its own."""
 EXISTING: Final = (NEAREST, THRESHOLD, BALANCED)
@@ -323,7 +324,7 @@ def curve_rows(seeds: Sequence[Case], args: argparse.Namespace) -> tuple[list[di
     curves = [
         Curve(name, np.mean([w[name].cost.mean(axis=0) for w in made], axis=0) / unit.mean(),
               np.mean([w[name].quality.mean(axis=0) for w in made], axis=0))
-        for name in made[0]
+        for name in made[0] if name not in LENGTHS_TOLD
     ]  # fmt: skip
     alone = zip((data.cost.mean(axis=0) / unit.mean()).tolist(), quality.mean(axis=0).tolist(), strict=True)
     marks = {name: (cost / float(unit.mean()), got) for name, (cost, got, _) in points.items()}

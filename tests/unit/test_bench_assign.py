@@ -114,6 +114,8 @@ def test_lengths_that_are_asked_are_played_beside_those_learned(bench: ModuleTyp
     assert found["lengths foreseen"]["aiq"] >= found["lengths asked"]["aiq"] > found["lengths learned"]["aiq"]
     assert found["perception only"]["length_rank"] > 0.8 > abs(found["length first"]["length_rank"])
     assert panel.points.keys() == {"random", "round robin", "length first", "perception only"}
+    assert len(panel.curves) == 8
+    plot_curves([panel], "x")
 
 
 def test_what_others_reach_at_no_higher_cost_and_no_lower_quality_is_what_ours_is_held_against(
