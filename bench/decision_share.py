@@ -11,7 +11,8 @@ turn, the scheduler and, for a slow predictor, the way to its thread and back ar
 at which every question runs. `features`: `hot` (static embedding, n-grams, surface) or `minilm`; the model is
 `trained`, on the fleet's answers to GSM8K and MBPP, or on other prompts of bfcl. Each latency of bfcl meets a decision
 drawn at random. `share_percent` is all decisions over all responses; p50 and p99 are of single requests;
-`within_...` says which share of the requests kept the bar.
+`cpu_...` is the same by the CPU time of the decision: where wall time differs, something else had the
+core. `within_...` says how many of the requests kept the bar by CPU time.
 
     python bench/decision_share.py
 """
@@ -21,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +65,7 @@ WARM_UP = 2
 REST_S = 0.002
 
 Made = dict[tuple[str, str], Floats]
-"""(features, policy) -> decision and response of each request in seconds, shape (N, 2)."""
+"""(features, policy) -> decision, response and the decision's CPU time of each request in seconds, shape (N, 3)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Sizes:
     folds: int
 
 
-FULL = Sizes(30, 400, {"hot": 400, "minilm": 200}, folds=2)
+FULL = Sizes(18, 400, {"hot": 200, "minilm": 100}, folds=2)
 QUICK = Sizes(2, 20, {"hot": 60}, folds=0)
 
 
@@ -115,8 +117,22 @@ def request_of(number: int, text: str, max_tokens: int) -> Request:
     )
 
 
-async def ask(system: System, clock: RealClock, request: Request) -> tuple[float, float]:
-    """Seconds until the decision, and until the whole answer."""
+class CpuClock(RealClock):
+    """Keeps the CPU seconds of this process at each look at it, by the time that it gave."""
+
+    def __init__(self) -> None:
+        self.cpu_s: dict[float, float] = {}
+
+    def now(self) -> float:
+        """Monotonic seconds."""
+        now = super().now()
+        self.cpu_s[now] = time.process_time()
+        return now
+
+
+async def ask(system: System, clock: CpuClock, request: Request) -> tuple[float, float, float]:
+    """Seconds until the decision, until the whole answer, and CPU seconds until the decision."""
+    clock.cpu_s.clear()
     async with system.driver.submit(request) as handle:
         while await handle.next_chunks():
             pass
@@ -124,12 +140,13 @@ async def ask(system: System, clock: RealClock, request: Request) -> tuple[float
     assert handle.outcome is not None
     assert handle.outcome.disposition is Disposition.ANSWERED, handle.outcome
     assert handle.decided_s is not None
-    return handle.decided_s - handle.arrived_s, ended_s - handle.arrived_s
+    cpu_s = clock.cpu_s[handle.decided_s] - clock.cpu_s[handle.arrived_s]
+    return handle.decided_s - handle.arrived_s, ended_s - handle.arrived_s, cpu_s
 
 
 async def ask_all(config: Config, running: Sequence[FleetEndpoint], requests: Sequence[Request]) -> Floats:
-    """Decision and response of each request in seconds, shape (N, 2); the first ones warm up and do not count."""
-    clock = RealClock()
+    """What `ask` gives of each request, shape (N, 3); the first ones warm up and do not count."""
+    clock = CpuClock()
     system = build_system(config, running, clock)
     times = []
     try:
@@ -141,26 +158,35 @@ async def ask_all(config: Config, running: Sequence[FleetEndpoint], requests: Se
     return np.array(times[WARM_UP:])
 
 
-def row(
-    what: str, endpoints: int, features: str, policy: str, decision_s: Floats, response_s: Floats
-) -> dict[str, Cell]:
-    """One row; each decision stands beside the response at its place."""
-    percent = 100 * decision_s / response_s
+def row(what: str, endpoints: int, features: str, policy: str, times: Floats) -> dict[str, Cell]:
+    """One row of decisions, responses and CPU times, shape (M, 3)."""
+    decision_s, response_s, cpu_s = times.T
+    percent, cpu_percent = 100 * decision_s / response_s, 100 * cpu_s / response_s
     return {
         "responses": what,
         "endpoints": endpoints,
         "features": features,
         "policy": policy,
-        "requests": len(response_s),
+        "requests": len(times),
         "decision_p50_us": 1e6 * float(np.median(decision_s)),
         "decision_p99_us": 1e6 * float(np.percentile(decision_s, 99)),
+        "cpu_p50_us": 1e6 * float(np.median(cpu_s)),
+        "cpu_p99_us": 1e6 * float(np.percentile(cpu_s, 99)),
         "response_p50_s": float(np.median(response_s)),
         "response_p99_s": float(np.percentile(response_s, 99)),
         "share_percent": 100 * float(decision_s.sum() / response_s.sum()),
         "share_p50_percent": float(np.median(percent)),
         "share_p99_percent": float(np.percentile(percent, 99)),
-        **{f"within_{bar:g}_percent": 100 * float((percent <= bar).mean()) for bar in BARS_PERCENT},
+        "cpu_share_percent": 100 * float(cpu_s.sum() / response_s.sum()),
+        "cpu_share_p99_percent": float(np.percentile(cpu_percent, 99)),
+        **{f"within_{bar:g}_percent": 100 * float((cpu_percent <= bar).mean()) for bar in BARS_PERCENT},
     }
+
+
+def drawn(times: Floats, response_s: Floats, rng: np.random.Generator) -> Floats:
+    """Each response with a decision drawn at random, as rows of `row`."""
+    picked = times[rng.integers(len(times), size=len(response_s))]
+    return np.stack([picked[:, 0], response_s, picked[:, 2]], axis=1)
 
 
 def over_fleet(folder: Path, models: Mapping[str, Path], requests: Sequence[Request]) -> Made:
@@ -208,8 +234,8 @@ def measure(folder: Path, sizes: Sizes, kinds: Sequence[str], seed: int) -> list
     asked, others = order[: sizes.prompts + WARM_UP], order[sizes.prompts + WARM_UP :]
     prompts = [request_of(n, matrix.prompts[at], 16) for n, at in enumerate(asked)]
     shipped = load_questions()
-    drawn = rng.permutation(len(shipped))[: sizes.questions + WARM_UP]
-    questions = [request_of(n, shipped[at].prompt, shipped[at].max_tokens) for n, at in enumerate(drawn)]
+    chosen = rng.permutation(len(shipped))[: sizes.questions + WARM_UP]
+    questions = [request_of(n, shipped[at].prompt, shipped[at].max_tokens) for n, at in enumerate(chosen)]
     own, elsewhere = fleet_set(DATA, shared_data()).matrix, matrix.take(others)
 
     def models(learnt: OutcomeMatrix) -> dict[str, Path]:
@@ -217,11 +243,11 @@ def measure(folder: Path, sizes: Sizes, kinds: Sequence[str], seed: int) -> list
 
     few = over_fleet(folder, models(own), questions)
     many = asyncio.run(over_upstream(folder, models(elsewhere), matrix.endpoints, prompts))
-    rows = [row("fleet", 3, *key, *times.T) for key, times in few.items()]
+    rows = [row("fleet", 3, *key, times) for key, times in few.items()]
     n_models = len(matrix.endpoints)
     for what, endpoints, made in (("bfcl", 3, few), (f"bfcl, {n_models} models", n_models, many)):
         for key, times in made.items():
-            rows.append(row(what, endpoints, *key, rng.choice(times[:, 0], len(latency_s)), latency_s))
+            rows.append(row(what, endpoints, *key, drawn(times, latency_s, rng)))
     return rows
 
 
