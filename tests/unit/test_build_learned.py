@@ -19,7 +19,7 @@ from pointsman.config import ConfigProblems, render_config
 from pointsman.errors import ConfigError
 from pointsman.live.grid import GridPredictor
 from pointsman.predict.learned import LearnedPredictor
-from pointsman.predict.quality.bundle import Bundle
+from pointsman.predict.quality.bundle import FORMAT, READ, Bundle
 from pointsman.predict.quality.fit import FitOptions, fit_quality
 from pointsman.testing.outcomes import capital_question, made_outcomes, proof_question
 
@@ -130,7 +130,7 @@ def test_a_missing_artifact_is_a_problem_with_its_line(tmp_path: Path) -> None:
 def test_an_artifact_of_another_version_is_a_problem_with_its_line(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pointsman.predict.quality.bundle.READ", (7, 9))
+    monkeypatch.setitem(READ, FORMAT, (7, 9))
     with pytest.raises(ConfigProblems) as caught:
         read_config(file)
     (problem,) = caught.value.problems

@@ -32,8 +32,9 @@ from pointsman.errors import BadRequest, DataError
 
 FORMAT: Final = "pointsman-quality"
 VERSION: Final = 3
-READ: Final = (2, 3)
-"""Versions that can be read; the second one has nothing held out."""
+READ: Final[Mapping[str, tuple[int, ...]]] = {FORMAT: (2, VERSION), "pointsman-length": (1,)}
+"""Formats, and of each the versions that can be read, the one that is written last; the second of quality
+has nothing held out."""
 REMEDY: Final = "Make it again with: pointsman train"
 MAX_BYTES: Final = 2**30
 """The largest file of an artifact, and the most that its arrays may take in memory."""
@@ -59,11 +60,13 @@ class Bundle:
         about: the manifest without its hashes: where the numbers are from.
         model: plain values of JSON.
         arrays: by name, lower case words with dots or slashes between them.
+        form: what it is, one of `READ`.
     """
 
     about: Mapping[str, Any]
     model: Mapping[str, Any]
     arrays: Arrays
+    form: str = FORMAT
 
     def write(self, path: Path, held_out: Arrays | None = None) -> None:
         """Put the directory at `path`, in the place of an older artifact if there is one.
@@ -91,8 +94,8 @@ class Bundle:
             files[_HELD_OUT] = _pack(held_out)
         finite = {name: _is_finite(array) for name, array in self.arrays.items()}
         manifest = {
-            "format": FORMAT,
-            "version": VERSION,
+            "format": self.form,
+            "version": READ[self.form][-1],
             "about": dict(self.about),
             "finite": finite,
             "files": {name: _sha256(raw) for name, raw in files.items()},
@@ -100,9 +103,9 @@ class Bundle:
         return files | {_MANIFEST: _dump(manifest | {"sha256": _sha256(_dump(manifest))})}
 
     @classmethod
-    def read(cls, path: Path) -> Bundle:
-        """Raises DataError: not there, no artifact, another version, altered, cut short, too large."""
-        manifest = read_manifest(path)
+    def read(cls, path: Path, form: str = FORMAT) -> Bundle:
+        """Raises DataError: not there, no such artifact, another version, altered, cut short, too large."""
+        manifest = read_manifest(path, form)
         files = manifest["files"]
         if set(files) - {_HELD_OUT} != set(_HASHED):
             raise DataError(
@@ -112,7 +115,7 @@ class Bundle:
         arrays = _unpack(raw[_ARRAYS], path / _ARRAYS)
         if {name: _is_finite(array) for name, array in arrays.items()} != manifest["finite"]:
             raise DataError(f"{path / _ARRAYS} holds NaN or other arrays than it should", remedy=REMEDY)
-        return cls(manifest["about"], _parse(raw[_MODEL], path / _MODEL), arrays)
+        return cls(manifest["about"], _parse(raw[_MODEL], path / _MODEL), arrays, form)
 
 
 def read_held_out(path: Path) -> dict[str, NDArray[Any]] | None:
@@ -133,19 +136,19 @@ def check_replaceable(path: Path) -> None:
         )
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path, form: str = FORMAT) -> dict[str, Any]:
     """The manifest of an artifact, once it is what this version writes, byte for byte. Raises: DataError."""
     place = path / _MANIFEST
     if not path.is_dir():
         raise DataError(f"{path} is no folder", remedy="Name the folder that `pointsman train` wrote")
     raw = _read(place)
     document = _parse(raw, place)
-    if document.get("format") != FORMAT:
-        raise DataError(f"{place} is of no quality model: format {document.get('format')!r}", remedy=REMEDY)
-    if document.get("version") not in READ:
+    if document.get("format") != form:
+        raise DataError(f"{place} is of no {form}: format {document.get('format')!r}", remedy=REMEDY)
+    if document.get("version") not in READ[form]:
         raise DataError(
             f"{place} has version {document.get('version')!r}; this Pointsman reads versions "
-            f"{' and '.join(map(str, READ))}",
+            f"{' and '.join(map(str, READ[form]))}",
             remedy=REMEDY,
         )
     told = document.pop("sha256", None)

@@ -101,7 +101,7 @@ class TextDesign:
         if encoder is not None:
             columns.append((queries.encoded(encoder), _ENCODED_SCALE))
         mean = np.concatenate([block.mean(axis=0) for block, _ in columns])
-        scale = np.concatenate([_scale(block, size) for block, size in columns])
+        scale = np.concatenate([column_scale(block, size) for block, size in columns])
         idf = _idf(rows.grams)
         directions = _directions(_tf_idf(rows.grams, idf), np.random.default_rng(seed))
         return cls(hot, encoder, mean, scale, idf, directions)
@@ -127,7 +127,7 @@ class TextDesign:
         return folded, np.asarray(offset - self.mean @ plain, np.float32)
 
 
-def _scale(block: Encoding, size: float) -> Singles:
+def column_scale(block: Encoding, size: float) -> Singles:
     """Columns of equal spread whose rows are about `size` long; a constant column counts nothing."""
     spread = block.std(axis=0)
     wanted = size / np.sqrt(block.shape[1])
