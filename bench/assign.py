@@ -5,28 +5,16 @@ seeds. Each fold is forecast and planned by what was fitted on the others, calib
 chosen on seed 100.
 
     first table: curves of mean quality over mean cost, read off with 95% intervals over prompts and seeds
-        ours                forecasts with shrunk contrasts (`assign/contrasts.py`), tuned multiplier
-        as forecast         the same forecasts as they are
-        weighted, greedy    `assign/plan_baselines.py`, on the same forecasts
-        nearest neighbours  plain mean of the 16 nearest, as in ECCOS; tuned multiplier
-        threshold           RouteLLM's: the best single endpoint where it promises most above the cheapest
-        balance aware       evens out requests among endpoints that promise enough
-        oracle              chooses by the labels
-        best single, cheapest, random, round robin, length first (by the 16 nearest's mean length), perception
-        only (by the length that each model, asked, says): points, no curve
-      fleet_lengths are the questions of which the models were asked how long their answer would be; there also
-        lengths learned, asked, foreseen: ours, where plans go by joules of that length instead of the task's mean
+      of all the ways in `report/ways.py`, and single endpoints. `fleet` is our own, in modelled joules; `fleet_lengths`
+      are those of its questions of which the models were asked how long their answer would be
       cost_at_best: cost at the best single endpoint's quality, as a share of its cost; quality_at_70: at 70% of
-      its cost, relative to its quality; .._over_existing: the same, relative to the best of what others do (all
-      but the first three lines and oracle), at no lower quality, at no higher cost; aiq, apgr, cpt, arena:
+      its cost, relative to its quality; .._over_existing: the same, relative to the best of what others do
+      (nearest neighbours, threshold, balance aware, all points), at no lower quality, at no higher cost; aiq, apgr, cpt, arena:
       `metrics/routing.py` (aiq: over the costs of single endpoints; apgr and cpt: between the cheapest and the best
       of them, by each way's forecasts; arena: best along the curve, for dollars only); length_rank: rank
       correlation of the lengths that a way goes by with the real ones
     second table: ten floors from the cheapest endpoint's quality to 98% of the best that ours reaches
-        95%, 90%, 50%       plans for the floor with that confidence (`assign/assured.py`)
-        as forecast         told to reach the floor, uncorrected
-        oracle multiplier   ours, stopped where the fold's own labels reach the floor
-        always best         the highest forecast, whatever it costs
+      by the ways in `report/floor_trials.py`
       kept: share of (floor, fold, seed) at or above; overshoot: mean points above; promised: share that the
       calibration says can be promised; luck: the part of the margin that is the labels' own chance;
       cost: of all its plans over that of the oracle multiplier
@@ -38,107 +26,43 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 
-from pointsman.assign.floor_calibration import FloorCalibration
-from pointsman.assign.frontier import Frontier, frontier
-from pointsman.assign.plan_baselines import (
-    as_said,
-    balance_aware,
-    greedy,
-    length_first,
-    perception_only,
-    round_robin,
-    weighted,
-)  # fmt: skip
-from pointsman.data.routing_sets import (
-    SHARED_SETS,
-    RoutingSet,
-    asked_lengths,
-    expected_cost,
-    fleet_set,
-    routing_set,
-)  # fmt: skip
+from pointsman.data.routing_sets import SHARED_SETS, RoutingSet, asked_lengths, fleet_set, routing_set
 from pointsman.metrics.intervals import Interval, Weighted, mean_of, paired_interval
 from pointsman.metrics.quality_cost import cost_at_quality, quality_at_cost
-from pointsman.metrics.regression import rank_correlation
 from pointsman.metrics.routing import StrongShares, aiq, apgr, arena_score, cpt, strong_shares
-from pointsman.predict.features.base import TextEncoder
-from pointsman.predict.features.cache import CachedEncoder
-from pointsman.predict.features.hot import HotFeatures
-from pointsman.predict.features.minilm import MiniLmEncoder
-from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.fit import FitOptions
-from pointsman.predict.quality.knn import KnnQuality, KnnSettings
-from pointsman.predict.quality.nested import NestedForecasts, nested_forecasts
 from pointsman.report.assign_plot import Curve, CurvePanel, FloorPanel, plot_curves, plot_floors
 from pointsman.report.bench import Cell, bench_parser, interval_cells, shared_data, write_results
 from pointsman.report.figure import save
-from pointsman.report.ways import (
-    Played,
-    by_choice,
-    by_floor,
-    by_plan,
-    by_price,
-    by_threshold,
-    cost_of_length,
-    ends,
-    problem_of,
-)  # fmt: skip
+from pointsman.report.floor_trials import (
+    ALWAYS_BEST,
+    CONFIDENCES,
+    MULTIPLIER,
+    Kept,
+    floors_of,
+    in_oracles,
+    kept_floors,
+)
+from pointsman.report.held_out_case import OURS, OUTER_FOLDS, RAW, Case, held_out_case
+from pointsman.report.ways import EXISTING, GOES_BY, LENGTHS_TOLD, ORACLE, ends, placed, played
 from pointsman.types import Floats
 
 FLEET = Path("bench") / "data"
 PLOTS = Path("docs") / "assign.png", Path("docs") / "assign_floors.png"
 LENGTHS = FLEET / "fleet_lengths.parquet"
-FOLDS, QUICK_FOLDS, SEEDS, LEVELS, PLANS, FLOORS = 5, 3, 5, 60, 13, 10
+FOLDS, QUICK_FOLDS, SEEDS = 5, 3, 5
 FEW_ROWS, MANY_FOLDS = 3_000, 10
 """A set of few rows is held out in more parts, so that what is held out is forecast almost as new rows are."""
 QUICK_SETS: Final = {"llmrouter9": 700, "bfcl_2024_08": 400}
 RESAMPLES, QUICK_RESAMPLES = 400, 40
 TOLD, UNTOLD, MINILM = "task told", "task not told", "task not told, MiniLM"
-OURS, RAW, WEIGHTED, GREEDY, NEAREST, THRESHOLD, BALANCED, ORACLE = (
-    "ours", "as forecast", "weighted", "greedy", "nearest neighbours", "threshold", "balance aware", "oracle",
-)  # fmt: skip
-LEARNED, ASKED, FORESEEN = "lengths learned", "lengths asked", "lengths foreseen"
-LENGTHS_TOLD: Final = (LEARNED, ASKED, FORESEEN)
-RANDOM, ROBIN, SHORTEST, PERCEIVED = "random", "round robin", "length first", "perception only"
-GOES_BY: Final = dict.fromkeys((WEIGHTED, GREEDY, THRESHOLD, BALANCED), RAW) | dict.fromkeys(
-    LENGTHS_TOLD, OURS
-)
-"""Whose forecasts of quality a way goes by, where it has none of its own."""
-EXISTING: Final = (NEAREST, THRESHOLD, BALANCED)
-CONFIDENCES: Final = {"95%": 0.95, "90%": 0.9, "50%": 0.5}
-MULTIPLIER, ALWAYS_BEST = "oracle multiplier", "always best"
 SHARE = 0.7
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A set with the forecasts of one seed, and what was fitted on them; arrays of shape (N, E).
-
-    Attributes:
-        known: what the forecasts may read.
-        planned: the cost that a plan goes by.
-        forecasts: by the name of the way that chooses by them.
-        tokens: mean length of the nearest neighbours' answers; None where no length is known.
-        calibrations: one for each outer fold.
-        folds: shape (N,).
-    """
-
-    data: RoutingSet
-    known: str
-    planned: Floats
-    forecasts: Mapping[str, Floats]
-    tokens: Floats | None
-    calibrations: Sequence[FloorCalibration]
-    folds: NDArray[np.int64]
 
 
 # Forecasts
@@ -153,145 +77,11 @@ def cases(data: RoutingSet, seed: int, args: argparse.Namespace) -> Iterator[Cas
         few = len(data.matrix.query_ids) < FEW_ROWS
         inner = QUICK_FOLDS if args.quick else MANY_FOLDS if few else FOLDS
         options = FitOptions("knn", features, folds=inner, seed=seed, tasks=known == TOLD)
-        made = kept_forecasts(data, known, options, args.keep)
-        nearest = plain_neighbours(data, made.outer, features, args.keep)
-        yield fitted_case(data, known, made, nearest)
+        yield held_out_case(data, known, options, args.keep)
         Console(stderr=True).print(f"{data.name}, {known}, seed {seed}", highlight=False)
 
 
-def kept_forecasts(data: RoutingSet, known: str, options: FitOptions, keep: Path | None) -> NestedForecasts:
-    """Made, or read where they were made before."""
-    name = f"{data.name} {len(data.matrix.query_ids)} {known} {options.seed}.npz".replace(" ", "_")
-    if keep is not None and (keep / name).exists():
-        with np.load(keep / name) as found:
-            return NestedForecasts(
-                found["outer"],
-                found["forecast"].astype(float),
-                found["inner"],
-                found["held_out"].astype(float),
-            )
-    queries, _ = encoded(data, options.features, keep)
-    made = nested_forecasts(data.matrix, options, queries, FOLDS)
-    if keep is not None:
-        keep.mkdir(parents=True, exist_ok=True)
-        np.savez(
-            keep / name,
-            outer=made.outer,
-            forecast=made.forecast.astype(np.float32),
-            inner=made.inner,
-            held_out=made.held_out.astype(np.float32),
-        )
-    return made
-
-
-def encoded(data: RoutingSet, features: str, keep: Path | None) -> tuple[Queries, TextEncoder | None]:
-    """The set's queries, and the sentence encoder that they have been encoded with, if any."""
-    queries = Queries(data.matrix.prompts, data.matrix.tasks)
-    if features != "minilm":
-        return queries, None
-    encoder = MiniLmEncoder()
-    cached = encoder if keep is None else CachedEncoder(encoder, keep / "minilm.sqlite")
-    return queries.with_encoding(encoder, cached.encode(queries.texts)), encoder
-
-
-def fitted_case(
-    data: RoutingSet, known: str, made: NestedForecasts, nearest: tuple[Floats, Floats | None]
-) -> Case:
-    """Calibrate each outer fold by what the fit without it said of its own rows."""
-    matrix = data.matrix
-    tasks = matrix.tasks if known == TOLD else ("",) * len(matrix.tasks)
-    ours, planned = np.empty_like(made.forecast), data.cost.copy()
-    calibrations = []
-    for fold, inner in enumerate(made.inner):
-        rest, own = np.flatnonzero(made.outer != fold), np.flatnonzero(made.outer == fold)
-        cost = expected_cost(data.cost, matrix.tasks, rest) if data.measured else data.cost
-        planned[own] = cost[own]
-        calibration = FloorCalibration.fit(
-            matrix.endpoints, cost[rest], made.held_out[fold, rest], matrix.quality[rest],
-            tasks=[tasks[row] for row in rest], groups=matrix.groups[rest], folds=inner[rest],
-        )  # fmt: skip
-        ours[own] = calibration.contrasts.applied(made.forecast[own], [tasks[row] for row in own])
-        calibrations.append(calibration)
-    quality, tokens = nearest
-    forecasts = {OURS: ours, RAW: made.forecast, NEAREST: quality}
-    return Case(data, known, planned, forecasts, tokens, calibrations, made.outer)
-
-
-def plain_neighbours(
-    data: RoutingSet, folds: NDArray[np.int64], features: str, keep: Path | None
-) -> tuple[Floats, Floats | None]:
-    """Mean quality and length of the 16 nearest of the other folds, shape (N, E); by the sentence embedding if any.
-
-    Lengths are None where an endpoint has none.
-    """
-    hot = HotFeatures()
-    queries, sentence = encoded(data, features, keep)
-    unknown = queries.with_tasks(("",) * queries.n)
-    made = np.empty_like(data.matrix.quality)
-    tokens = np.full_like(made, np.nan)
-    for fold in np.unique(folds):
-        rest, own = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        model = KnnQuality.fit(
-            data.matrix.take(rest), hot, sentence, queries=unknown.take(rest), settings=KnnSettings.eccos()
-        )
-        found = model.forecast(unknown.take(own))
-        made[own] = found.quality.value
-        if found.output_tokens is not None:
-            tokens[own] = found.output_tokens.mean(axis=-1)
-    return made, tokens if np.isfinite(tokens).all() else None
-
-
 # Quality over cost
-
-
-def played(case: Case) -> dict[str, Played]:
-    """Every way with a setting, over its settings."""
-    data, raw = case.data, case.forecasts[RAW]
-    told = problem_of(data, case.planned, raw)
-    weights = np.linspace(0, 1, PLANS).tolist()
-    choices = {name: by_price(case.planned, forecast, LEVELS) for name, forecast in case.forecasts.items()}
-    choices[WEIGHTED] = by_plan(told, [partial(weighted, quality_weight=weight) for weight in weights])
-    choices[GREEDY] = by_floor(told, greedy, PLANS)
-    choices[THRESHOLD] = by_threshold(data, raw, LEVELS)
-    choices[BALANCED] = by_floor(told, balance_aware, PLANS)
-    if data.said_tokens is not None and case.tokens is not None:
-        lengths = {
-            LEARNED: case.tokens,
-            ASKED: as_said(data.said_tokens),
-            FORESEEN: data.matrix.output_tokens,
-        }
-        for name, tokens in lengths.items():
-            choices[name] = by_price(cost_of_length(data, case.folds, tokens), case.forecasts[OURS], LEVELS)
-    choices[ORACLE] = by_price(data.cost, data.matrix.quality, LEVELS)
-    return {name: by_choice(data, choice) for name, choice in choices.items()}
-
-
-def placed(case: Case) -> dict[str, tuple[float, float, float]]:
-    """Ways without a setting: mean cost and quality, and the rank correlation of the lengths they go by."""
-    data, matrix = case.data, case.data.matrix
-    told = problem_of(data, case.planned, case.forecasts[RAW], case.tokens)
-    plans = {ROBIN: round_robin(told)}
-    lengths: dict[str, Floats] = {}
-    if case.tokens is not None:
-        plans[SHORTEST], lengths[SHORTEST] = length_first(told), case.tokens
-    if data.said_tokens is not None:
-        plans[PERCEIVED] = perception_only(told, data.said_tokens)
-        lengths[PERCEIVED] = as_said(data.said_tokens)
-    made = {RANDOM: (float(data.cost.mean()), float(matrix.quality.mean()), np.nan)}
-    rows = np.arange(len(data.cost))
-    for name, plan in plans.items():
-        rank = _length_rank(matrix.output_tokens, lengths[name]) if name in lengths else np.nan
-        cost, quality = (values[rows, plan.choice].mean() for values in (data.cost, matrix.quality))
-        made[name] = (float(cost), float(quality), rank)
-    return made
-
-
-def _length_rank(tokens: Floats, forecast: Floats) -> float:
-    """Mean over endpoints."""
-    each = zip(tokens.T, forecast.T, strict=True)
-    return float(
-        np.mean([rank_correlation(own[np.isfinite(own)], told[np.isfinite(own)]) for own, told in each])
-    )
 
 
 def curve_rows(seeds: Sequence[Case], args: argparse.Namespace) -> tuple[list[dict[str, Cell]], CurvePanel]:
@@ -425,68 +215,6 @@ def _number(cell: Cell) -> float:
 # Floors
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """What one plan made of one floor: what it reached and cost, whether it was promised, margin and luck."""
-
-    way: str
-    asked: float
-    reached: float
-    cost: float
-    cost_oracle: float
-    promised: bool = True
-    margin: float = 0.0
-    luck: float = 0.0
-
-
-def floors_of(case: Case, best: float) -> Floats:
-    """Ten, from the cheapest endpoint's quality to 98% of the best reachable."""
-    weak, _ = ends(case.data)
-    return np.linspace(float(case.data.matrix.quality[:, weak].mean()), 0.98 * best, FLOORS)
-
-
-def kept_floors(case: Case, asked: Floats) -> Iterator[list[Kept]]:
-    """All ways on all floors, one list a fold."""
-    for fold, calibration in enumerate(case.calibrations):
-        own = np.flatnonzero(case.folds == fold)
-        quality, paid = case.data.matrix.quality[own], case.data.cost[own]
-        planned, ours, raw = case.planned[own], case.forecasts[OURS][own], case.forecasts[RAW][own]
-        way, plain = frontier(planned, ours), frontier(planned, raw)
-        forecast, got, spent = (way.means(values) for values in (ours, quality, paid))
-        plain_forecast, plain_got, plain_spent = (plain.means(values) for values in (raw, quality, paid))
-        made: list[Kept] = []
-        for floor in asked.tolist():
-            at = int(np.argmax(got >= floor)) if (got >= floor).any() else len(got) - 1
-            oracle = float(spent[at])
-            made.append(Kept(MULTIPLIER, floor, float(got[at]), oracle, oracle))
-            made.append(Kept(ALWAYS_BEST, floor, float(got[-1]), float(spent[-1]), oracle))
-            at = min(int(np.searchsorted(plain_forecast, floor)), len(plain_got) - 1)
-            made.append(Kept(RAW, floor, float(plain_got[at]), float(plain_spent[at]), oracle))
-            for name, confidence in CONFIDENCES.items():
-                sure = calibration.assurance(
-                    floor, confidence, len(own), partial(_forecast_at, way, forecast)
-                )
-                at = min(int(np.searchsorted(forecast, sure.effective - 1e-12)), len(got) - 1)
-                luck = sure.margin * np.sqrt(calibration.rows / (calibration.rows + len(own)))
-                made.append(
-                    Kept(name, floor, float(got[at]), float(spent[at]), oracle, sure.holds, sure.margin, luck)
-                )
-        yield made
-
-
-def in_oracles(folds: Sequence[Sequence[Kept]]) -> list[list[Kept]]:
-    """Costs in units of the mean cost of the set's oracle multiplier, so that sets can be added up."""
-    unit = float(np.mean([kept.cost_oracle for each in folds for kept in each]))
-    return [
-        [replace(kept, cost=kept.cost / unit, cost_oracle=kept.cost_oracle / unit) for kept in each]
-        for each in folds
-    ]
-
-
-def _forecast_at(way: Frontier, forecast: Floats, price: float) -> float:
-    return float(forecast[np.searchsorted(way.price, price, side="right")])
-
-
 def floor_rows(
     name: str, folds: Sequence[Sequence[Kept]], args: argparse.Namespace
 ) -> Iterator[dict[str, Cell]]:
@@ -568,7 +296,7 @@ def main() -> None:
     beside.out = args.out and args.out.with_stem(f"{args.out.stem}_floors")
     write_results("assign_floors", floors, beside)
     if not args.quick:
-        about = f"{FOLDS} folds by prompt, {args.seeds} seeds; the task is told. python bench/assign.py"
+        about = f"{OUTER_FOLDS} folds by prompt, {args.seeds} seeds; the task is told. python bench/assign.py"
         save(plot_curves(panels, about), PLOTS[0], ("png",))
         save(plot_floors(floor_panels, f"{about}. Bands: 90% of (fold, seed)."), PLOTS[1], ("png",))
 

@@ -19,6 +19,7 @@ from pointsman.predict.quality.fit import FitOptions
 from pointsman.predict.quality.nested import nested_forecasts
 from pointsman.report.assign_plot import Curve, CurvePanel, FloorPanel, plot_curves, plot_floors
 from pointsman.report.figure import save
+from pointsman.report.held_out_case import kept_forecasts
 
 BENCH = Path(__file__).resolve().parents[2] / "bench" / "assign.py"
 TASKS = ("sums", "poems")
@@ -148,10 +149,10 @@ def test_floors_are_kept_more_often_the_more_confidence_is_asked(bench: ModuleTy
     assert 0 < rows["95%"]["luck"] < rows["95%"]["margin"]
 
 
-def test_forecasts_that_were_kept_are_read_again(bench: ModuleType, tmp_path: Path) -> None:
+def test_forecasts_that_were_kept_are_read_again(tmp_path: Path) -> None:
     options = FitOptions("knn", "hot", folds=3, seed=1, tasks=True)
-    made = bench.kept_forecasts(made_set(), "task told", options, tmp_path)
-    again = bench.kept_forecasts(made_set(), "task told", options, tmp_path)
+    made = kept_forecasts(made_set(), "task told", options, tmp_path)
+    again = kept_forecasts(made_set(), "task told", options, tmp_path)
     assert again.forecast == pytest.approx(made.forecast, abs=1e-6)
     assert len(list(tmp_path.glob("*.npz"))) == 1
 

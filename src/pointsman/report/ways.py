@@ -1,13 +1,26 @@
 """Ways to choose an endpoint for each row, over their settings, where every endpoint's outcome is known.
 
-played = by_choice(data, by_price(cost, forecast, levels=60))      a multiplier
-played = by_floor(data, problem, greedy, floors=12)                a plan told a range of floors
+Over all settings:
+
+    ours                forecasts with shrunk contrasts (`assign/contrasts.py`), tuned multiplier
+    as forecast         the same forecasts as they are
+    weighted, greedy    `assign/plan_baselines.py`, on the same forecasts
+    nearest neighbours  plain mean of the 16 nearest, as in ECCOS; tuned multiplier
+    threshold           RouteLLM's: the best single endpoint where it promises most above the cheapest
+    balance aware       evens out requests among endpoints that promise enough
+    lengths learned, lengths asked, lengths foreseen
+                        ours, where plans go by the joules of that length instead of the task's mean
+    oracle              chooses by the labels
+
+Points: random; round robin; length first (by the mean length of the 16 nearest); perception only (by the length
+that each model, asked, says).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -15,10 +28,34 @@ from numpy.typing import NDArray
 
 from pointsman.assign.frontier import frontier
 from pointsman.assign.plan import Plan
+from pointsman.assign.plan_baselines import (
+    as_said,
+    balance_aware,
+    greedy,
+    length_first,
+    perception_only,
+    round_robin,
+    weighted,
+)
 from pointsman.assign.problem import LimitKind, LoadLimit, Problem, QualityFloor
 from pointsman.data.routing_sets import RoutingSet
+from pointsman.metrics.regression import rank_correlation
+from pointsman.report.held_out_case import NEAREST, OURS, RAW, Case
 from pointsman.types import Floats
 
+WEIGHTED, GREEDY, THRESHOLD, BALANCED, ORACLE = "weighted", "greedy", "threshold", "balance aware", "oracle"
+LEARNED, ASKED, FORESEEN = "lengths learned", "lengths asked", "lengths foreseen"
+LENGTHS_TOLD: Final = (LEARNED, ASKED, FORESEEN)
+RANDOM, ROBIN, SHORTEST, PERCEIVED = "random", "round robin", "length first", "perception only"
+GOES_BY: Final = dict.fromkeys((WEIGHTED, GREEDY, THRESHOLD, BALANCED), RAW) | dict.fromkeys(
+    LENGTHS_TOLD, OURS
+)
+"""Whose forecasts of quality a way goes by, where it has none of its own."""
+EXISTING: Final = (NEAREST, THRESHOLD, BALANCED)
+"""Curves of others."""
+
+_LEVELS: Final = 60
+_PLANS: Final = 13
 _ABOVE: Final = 1 + 1e-9
 
 
@@ -28,6 +65,56 @@ class Played:
 
     quality: Floats
     cost: Floats
+
+
+def played(case: Case) -> dict[str, Played]:
+    """Every way with a setting, over its settings."""
+    data, raw = case.data, case.forecasts[RAW]
+    told = problem_of(data, case.planned, raw)
+    weights = np.linspace(0, 1, _PLANS).tolist()
+    choices = {name: by_price(case.planned, forecast, _LEVELS) for name, forecast in case.forecasts.items()}
+    choices[WEIGHTED] = by_plan(told, [partial(weighted, quality_weight=weight) for weight in weights])
+    choices[GREEDY] = by_floor(told, greedy, _PLANS)
+    choices[THRESHOLD] = by_threshold(data, raw, _LEVELS)
+    choices[BALANCED] = by_floor(told, balance_aware, _PLANS)
+    if data.said_tokens is not None and case.tokens is not None:
+        lengths = {
+            LEARNED: case.tokens,
+            ASKED: as_said(data.said_tokens),
+            FORESEEN: data.matrix.output_tokens,
+        }
+        for name, tokens in lengths.items():
+            choices[name] = by_price(cost_of_length(data, case.folds, tokens), case.forecasts[OURS], _LEVELS)
+    choices[ORACLE] = by_price(data.cost, data.matrix.quality, _LEVELS)
+    return {name: by_choice(data, choice) for name, choice in choices.items()}
+
+
+def placed(case: Case) -> dict[str, tuple[float, float, float]]:
+    """Ways without a setting: mean cost and quality, and the rank correlation of the lengths they go by."""
+    data, matrix = case.data, case.data.matrix
+    told = problem_of(data, case.planned, case.forecasts[RAW], case.tokens)
+    plans = {ROBIN: round_robin(told)}
+    lengths: dict[str, Floats] = {}
+    if case.tokens is not None:
+        plans[SHORTEST], lengths[SHORTEST] = length_first(told), case.tokens
+    if data.said_tokens is not None:
+        plans[PERCEIVED] = perception_only(told, data.said_tokens)
+        lengths[PERCEIVED] = as_said(data.said_tokens)
+    made = {RANDOM: (float(data.cost.mean()), float(matrix.quality.mean()), np.nan)}
+    rows = np.arange(len(data.cost))
+    for name, plan in plans.items():
+        rank = _length_rank(matrix.output_tokens, lengths[name]) if name in lengths else np.nan
+        cost, quality = (values[rows, plan.choice].mean() for values in (data.cost, matrix.quality))
+        made[name] = (float(cost), float(quality), rank)
+    return made
+
+
+def _length_rank(tokens: Floats, forecast: Floats) -> float:
+    """Mean over endpoints."""
+    each = zip(tokens.T, forecast.T, strict=True)
+    return float(
+        np.mean([rank_correlation(own[np.isfinite(own)], told[np.isfinite(own)]) for own, told in each])
+    )
 
 
 def ends(data: RoutingSet) -> tuple[int, int]:
