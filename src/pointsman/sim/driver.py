@@ -4,6 +4,7 @@
                                                  Predict   the predictor, at once or after `predict_s`
                                                  Wake      an event of the heap
                                                  Dispatch  a service is drawn; its end goes to the heap
+                                                           or the endpoint's engine gets it; when that is due goes there
                                                  Abort     that end is forgotten; the failure comes now
                                                  Record, Learn, Finish
 
@@ -15,7 +16,7 @@ request leaves one row of numbers.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from math import inf
@@ -48,7 +49,7 @@ from pointsman.predict.base import Predictor
 from pointsman.predict.check import fault_of
 from pointsman.scheduler import Scheduler
 from pointsman.sim.result import SimResult, Tally
-from pointsman.sim.service import Service, ServiceModel
+from pointsman.sim.service import EngineModel, Service, ServiceModel
 from pointsman.store.base import DecisionSink
 from pointsman.types import Disposition, Endpoint, Outcome, Request, with_all_runs
 from pointsman.units import price_usd
@@ -67,12 +68,25 @@ class _Priority(IntEnum):
 
 @dataclass(slots=True)
 class _Alive:
-    """A request in the system; `end` is the heap's number of its end while it runs, else -1."""
+    """A request in the system.
+
+    Attributes:
+        end: the heap's number of its end while it runs; -1 while it does not, or an engine has it.
+        service: of its last run in an engine.
+    """
 
     request: Request
     number: int
     arrived_s: float
     end: int = -1
+    service: Service | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _EngineDue:
+    """An engine has something to do."""
+
+    endpoint: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,7 @@ def simulate(
     service: ServiceModel,
     clock: VirtualClock,
     *,
+    engines: Mapping[str, EngineModel] | None = None,
     options: SimOptions | None = None,
     also: Iterable[tuple[float, Event]] = (),
     sink: DecisionSink | None = None,
@@ -111,6 +126,7 @@ def simulate(
         arrivals: (time in seconds, request), not falling; read one ahead.
         service: draws what each dispatched request takes.
         clock: moved along; it must not lie past the first arrival.
+        engines: by endpoint, instead of `service`; of a held answer they draw no further samples.
         options: seed, prediction latency, end.
         also: other events with their times, not falling: cancellations, capacity, load.
         sink: keeps decisions and outcomes, or None.
@@ -120,7 +136,8 @@ def simulate(
     """
     outside = _outside(arrivals, also)
     options = options or SimOptions()
-    return _Simulation(scheduler, predictor, learner, outside, service, clock, options, sink).run()
+    engines = engines or {}
+    return _Simulation(scheduler, predictor, learner, outside, service, engines, clock, options, sink).run()
 
 
 class _Simulation:
@@ -133,6 +150,7 @@ class _Simulation:
         learner: Learner | None,
         outside: Iterator[tuple[float, Event]],
         service: ServiceModel,
+        engines: Mapping[str, EngineModel],
         clock: VirtualClock,
         options: SimOptions,
         sink: DecisionSink | None,
@@ -143,7 +161,8 @@ class _Simulation:
         self._endpoints = {endpoint.name: endpoint for endpoint in scheduler.endpoints}
         slots = {name: endpoint.max_concurrent for name, endpoint in self._endpoints.items()}
         self._tally = Tally(slots, clock.now())
-        self._heap: list[tuple[float, int, int, Event]] = []
+        self._engines, self._due = engines, dict.fromkeys(engines, (inf, 0))
+        self._heap: list[tuple[float, int, int, Event | _EngineDue]] = []
         self._pushed = self._arrived = 0
         self._alive: dict[str, _Alive] = {}
         self._outside = outside
@@ -158,15 +177,16 @@ class _Simulation:
                 self._advance(self._options.until_s)
                 break
             self._advance(at_s)
-            for command in self._scheduler.step(self._take_batch(at_s), at_s):
-                self._carry_out(command, at_s)
+            if batch := self._take_batch(at_s):
+                for command in self._scheduler.step(batch, at_s):
+                    self._carry_out(command, at_s)
         return self._tally.result()
 
     def _advance(self, at_s: float) -> None:
         self._clock.advance_to(at_s)
         self._tally.advance(at_s)
 
-    def _push(self, at_s: float, priority: _Priority, event: Event) -> int:
+    def _push(self, at_s: float, priority: _Priority, event: Event | _EngineDue) -> int:
         """Put an event in the heap and give its number."""
         self._pushed += 1
         heapq.heappush(self._heap, (at_s, priority, self._pushed, event))
@@ -188,6 +208,10 @@ class _Simulation:
             if priority == _Priority.OUTSIDE:
                 self._pull_outside()
             match event:
+                case _EngineDue(endpoint):
+                    if self._due[endpoint][1] == number:
+                        batch += self._ended(endpoint, now)
+                    continue
                 case Arrived(request):
                     self._alive[request.id] = _Alive(request, self._arrived, now)
                     self._arrived += 1
@@ -212,8 +236,7 @@ class _Simulation:
             case Dispatch(request_id, endpoint, held):
                 self._start(self._alive[request_id], self._endpoints[endpoint], held, now)
             case Abort(request_id, endpoint):
-                outcome = Outcome(request_id, endpoint, Disposition.FAILED, "aborted")
-                self._alive[request_id].end = self._push(now, _Priority.END, Failed(request_id, outcome))
+                self._abort(request_id, endpoint, now)
             case Record(decision):
                 if self._sink:
                     self._sink.record(decision, self._alive[decision.request_id].request)
@@ -222,7 +245,7 @@ class _Simulation:
                     self._learner.learn(outcomes)
             case Finish(outcome, _, unused):
                 ended = self._alive.pop(outcome.request_id)
-                self._tally.end(ended.number, ended.arrived_s, with_all_runs(outcome, unused))
+                self._tally.end(ended.number, ended.arrived_s, with_all_runs(outcome, unused), ended.service)
                 if self._sink:
                     for run in (*unused, outcome):
                         self._sink.finish(run)
@@ -239,6 +262,10 @@ class _Simulation:
     def _start(self, alive: _Alive, endpoint: Endpoint, held: int, now: float) -> None:
         """Draw the service and put its end in the heap; of a held answer draw its further samples too."""
         running = self._tally.start(endpoint.name)
+        if endpoint.name in self._engines:
+            self._engines[endpoint.name].start(alive.request, alive.arrived_s, now)
+            self._await(endpoint.name, now)
+            return
         services = [self._service.serve(alive.request, endpoint, running, self._rng)]
         while len(services) < held and not services[-1].fails:
             services.append(self._service.serve(alive.request, endpoint, running, self._rng))
@@ -248,6 +275,32 @@ class _Simulation:
             event = Failed(alive.request.id, outcome)
         duration_s = sum(service.duration_s for service in services)
         alive.end = self._push(now + duration_s, _Priority.END, event)
+
+    def _abort(self, request_id: str, endpoint: str, now: float) -> None:
+        """The end that was to come is forgotten; the failure comes now."""
+        if endpoint in self._engines:
+            self._engines[endpoint].stop(request_id, now)
+            self._await(endpoint, now)
+        outcome = Outcome(request_id, endpoint, Disposition.FAILED, "aborted")
+        self._alive[request_id].end = self._push(now, _Priority.END, Failed(request_id, outcome))
+
+    def _await(self, endpoint: str, now: float) -> None:
+        """Have the heap say when an engine is due."""
+        at_s = max(now, self._engines[endpoint].due_s())
+        if at_s != self._due[endpoint][0]:
+            number = self._push(at_s, _Priority.END, _EngineDue(endpoint)) if at_s < inf else 0
+            self._due[endpoint] = at_s, number
+
+    def _ended(self, name: str, now: float) -> Iterator[Event]:
+        """What an engine that is due has brought to its end."""
+        endpoint = self._endpoints[name]
+        self._due[name] = inf, 0
+        for request_id, service in self._engines[name].advance(now):
+            outcome = _outcome(request_id, endpoint, service)
+            self._alive[request_id].service = service
+            self._tally.stop(name)
+            yield Failed(request_id, outcome) if service.fails else Completed(request_id, outcome)
+        self._await(name, now)
 
 
 def _outcome(request_id: str, endpoint: Endpoint, service: Service) -> Outcome:
@@ -259,6 +312,8 @@ def _outcome(request_id: str, endpoint: Endpoint, service: Service) -> Outcome:
         disposition=Disposition.ANSWERED,
         input_tokens=service.input_tokens,
         output_tokens=service.output_tokens,
+        ttft_s=service.ttft_s,
+        tpot_s=service.tpot_s,
         e2e_s=service.duration_s,
         energy_j=service.energy_j,
         energy_modelled=True,

@@ -10,10 +10,23 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pointsman.sim.service import Service
 from pointsman.types import UNASSIGNED, Disposition, Floats, Outcome
 
 DISPOSITIONS: Final = tuple(Disposition)
-_COLUMNS: Final = ("arrived_s", "queue_s", "e2e_s", "output_tokens", "energy_j", "price_usd", "quality")
+_COLUMNS: Final = (
+    "arrived_s",
+    "queue_s",
+    "e2e_s",
+    "output_tokens",
+    "energy_j",
+    "price_usd",
+    "quality",
+    "ttft_s",
+    "tpot_s",
+    "longest_gap_s",
+    "preemptions",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +38,8 @@ class SimResult:
         endpoint, disposition: small integers; the second indexes `DISPOSITIONS`.
         arrived_s: virtual time; queue_s: to the dispatch, NaN for one that never ran; e2e_s: to the end.
         output_tokens, energy_j, price_usd, quality: NaN where not known.
+        ttft_s: from arrival to the first token; tpot_s: a token after it, on the mean; longest_gap_s: between two
+            tokens; preemptions: all NaN where no engine model ran the request.
         horizon_s: from the start of the clock to the last end, or to where the simulation was stopped.
         utilisation: for each endpoint, busy slot-seconds over those it offered; a slot taken away while busy
             counts as offered until it is free.
@@ -42,6 +57,10 @@ class SimResult:
     energy_j: Floats
     price_usd: Floats
     quality: Floats
+    ttft_s: Floats
+    tpot_s: Floats
+    longest_gap_s: Floats
+    preemptions: Floats
     horizon_s: float
     utilisation: Mapping[str, float]
     mean_alive: float
@@ -90,7 +109,7 @@ class SimResult:
 
 
 class Tally:
-    """Gathers a result while virtual time goes on: 70 bytes a request, whatever its prompt.
+    """Gathers a result while virtual time goes on: 100 bytes a request, whatever its prompt.
 
     Args:
         slots: of each endpoint, by name in column order.
@@ -135,8 +154,8 @@ class Tally:
         """An endpoint has so many slots from now on."""
         self._slots[endpoint] = slots
 
-    def end(self, number: int, arrived_s: float, outcome: Outcome) -> None:
-        """Request `number` in order of arrival ends now."""
+    def end(self, number: int, arrived_s: float, outcome: Outcome, service: Service | None = None) -> None:
+        """Request `number` in order of arrival ends now; `service` is its last run's in an engine model."""
         self._alive -= 1
         self._order.append(number)
         self._endpoint.append(self._index.get(outcome.endpoint, UNASSIGNED))
@@ -149,6 +168,7 @@ class Tally:
             outcome.energy_j,
             outcome.price_usd,
             outcome.quality,
+            *_tokens_s(outcome, service),
         )
         for column, value in zip(self._columns.values(), values, strict=True):
             column.append(np.nan if value is None else value)
@@ -171,6 +191,14 @@ class Tally:
             mean_alive=self._alive_s / horizon_s if horizon_s else 0.0,
             unfinished=self._alive,
         )
+
+
+def _tokens_s(outcome: Outcome, service: Service | None) -> tuple[float | None, ...]:
+    """The last four columns."""
+    if service is None or service.ttft_s is None:
+        return None, None, None, None
+    ttft_s = (outcome.queue_s or 0.0) + service.ttft_s
+    return ttft_s, service.tpot_s, service.longest_gap_s, service.preemptions
 
 
 def _quantile(values: Floats, q: float) -> float:

@@ -26,6 +26,10 @@ class Service:
         fails: the endpoint gives an error after `duration_s`.
         input_tokens, quality: None where the model does not say.
         signals: by which an answer that is held is judged, if it has any.
+        ttft_s: to the first token, from the dispatch; tpot_s: a token after it, on the mean; None where the model
+            has no tokens.
+        longest_gap_s: between two tokens.
+        preemptions: how often it lost its place in the engine.
     """
 
     duration_s: float
@@ -35,6 +39,10 @@ class Service:
     input_tokens: int | None = None
     quality: float | None = None
     signals: AnswerSignals | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    longest_gap_s: float | None = None
+    preemptions: int | None = None
 
 
 class ServiceModel(Protocol):
@@ -45,6 +53,26 @@ class ServiceModel(Protocol):
 
         All chance comes from `rng`, so that a simulation repeats under its seed.
         """
+        ...
+
+
+class EngineModel(Protocol):
+    """An endpoint whose requests share what they run on, so that each one's time depends on the others."""
+
+    def start(self, request: Request, arrived_s: float, now_s: float) -> None:
+        """A request that arrived at the gateway at `arrived_s` is sent to it now."""
+        ...
+
+    def stop(self, request_id: str, now_s: float) -> None:
+        """A request that it may still hold is given up."""
+        ...
+
+    def due_s(self) -> float:
+        """When to call `advance`, unless something is started or stopped before; inf for never."""
+        ...
+
+    def advance(self, now_s: float) -> list[tuple[str, Service]]:
+        """Go on to that time; gives the requests that have ended, except those given up."""
         ...
 
 
