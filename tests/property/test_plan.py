@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,3 +117,23 @@ def test_the_bound_is_the_relaxations(problem: Problem) -> None:
     assert plan.bound >= relaxed.value - 1e-4 * max(1.0, relaxed.value)
     if plan.feasible:
         assert plan.objective >= relaxed.value - 1e-6 * max(1.0, relaxed.value)
+
+
+@settings(max_examples=50, deadline=None)
+@given(problems(rows=30, columns=6))
+def test_the_best_that_can_be_reached_is_the_relaxations(problem: Problem) -> None:
+    """Of a floor of 1: what quality the other limits leave, and which of them the plan keeps."""
+    others = replace(problem, floors=(), cost=1 - problem.quality)
+    relaxed = relax(others, Layout.of(others))
+    assume(relaxed is not None)
+    assert relaxed is not None
+    assume(relaxed.value > 1e-3)
+    plan = lagrangian(replace(problem, floors=(QualityFloor.overall(1.0),)))
+    assert plan.shortfall is not None
+    assert plan.bound is None
+    best = 1 - relaxed.value / problem.shape[0]
+    if plan.shortfall.limit == "quality floor all":
+        assert plan.shortfall.reachable is not None
+        assert plan.shortfall.reachable == pytest.approx(best, abs=1e-4)
+        assert plan.shortfall.reachable >= best - 1e-6
+    assert plan.limits[0].used <= best + 1e-6 or len(plan.broken) > 1

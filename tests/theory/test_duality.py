@@ -74,6 +74,33 @@ def test_ties_among_many_rows_are_settled() -> None:
     assert plan.gap < 1e-3
 
 
+def test_more_ties_than_are_climbed_at_once_are_settled() -> None:
+    """In half of 100,000 rows each column is dearer by what its quality is worth."""
+    rows, step, names = 100_000, np.arange(4, dtype=np.float32), tuple("abcd")
+    cost = np.random.default_rng(5).random((rows, 4), dtype=np.float32)
+    quality = np.full((rows, 4), 0.3, dtype=np.float32)
+    cost[::2], quality[::2] = step, 0.2 + step / 10
+    loads = (LoadLimit.share(names, {"a": 0.2 * rows, "b": 0.3 * rows, "c": 0.24 * rows, "d": 0.3 * rows}),)
+    problem = Problem(names, cost, quality, floors=(QualityFloor.overall(0.325),), loads=loads)
+    plan = lagrangian(problem)
+    assert plan.feasible
+    assert plan.gap is not None
+    assert plan.gap < 1e-5
+    at_best = sweep(problem, Layout.of(problem), np.array([limit.dual for limit in plan.limits]))
+    assert (at_best.margin < 1e-3).sum() > 40_000
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_where_no_plan_keeps_all_limits_it_keeps_all_but_the_tightest_and_comes_near_that(seed: int) -> None:
+    problem = fleet(20_000, seed=seed)
+    asked = replace(problem, floors=(QualityFloor.overall(0.99), problem.floors[1]))
+    plan = lagrangian(asked)
+    assert [limit.name for limit in plan.broken] == ["all"]
+    assert plan.shortfall is not None
+    assert plan.shortfall.reachable is not None
+    assert 0 <= plan.shortfall.reachable - plan.broken[0].used < 1e-5
+
+
 def test_complementary_slackness() -> None:
     """A limit with a price is used up: what is left of it, priced, is within the gap."""
     plan = lagrangian(fleet(2000))

@@ -4,9 +4,9 @@ Up to `SAMPLE` rows are climbed as they are. Of more, a sample gives prices that
 At these prices most rows have one column far below the others and keep it through any small change of
 the prices: what they use is a constant. The undecided ones, those of least margin, are climbed again with
 the limits that the others leave: some of them where they are many, then all. Each round looks at all rows
-once (`sweep`), which gives a true bound, and leaves some hundredths of the margins in doubt; where the
-bound fell, more than were looked at. A few rounds reach the optimum to machine precision, however many
-rows nearly tie there.
+once (`sweep`), which gives a true bound, and leaves some hundredths of its rows undecided; where the bound
+fell, more than it had. A few rounds reach the optimum to machine precision, however many rows nearly tie
+there.
 """
 
 from __future__ import annotations
@@ -31,10 +31,9 @@ _ROUNDS: Final = 8
 _UNDECIDED: Final = 0.25
 """Of the rows, how many the first sample leaves undecided."""
 
-_LEFT: Final = 0.05
-_WIDER: Final = 4.0
-"""The margins in doubt after a round, in units of the largest in it: where the bound rose, and where it fell; there
-as many times more rows, too."""
+_FEWER: Final = 0.05
+_MORE: Final = 2
+"""Of the rows of a round, how many are undecided in the next: where the bound rose, and where it fell."""
 
 _SETTLED: Final = 1e-7
 _FLAT: Final = 1e-6
@@ -43,7 +42,7 @@ _START: Final = 0.1
 _END: Final = 1e-7
 _WIDE: Final = 0.05
 _NARROW: Final = 0.003
-"""From where to where a round goes, in units of the largest margin among its rows."""
+"""From where to where a round goes: the margin below which so many of its rows are."""
 
 _FINEST: Final = 1e-13
 
@@ -109,27 +108,28 @@ def _settled(
     choosing = int(np.isfinite(best.margin).sum())
     if not choosing:
         return best
-    middle = int(_UNDECIDED * choosing)
-    width = float(np.partition(best.margin, middle)[middle])
-    fewest = CORE
+    fewest, count = CORE, max(CORE, int(_UNDECIDED * choosing))
     for _ in range(_ROUNDS):
-        count = min(choosing, max(fewest, int((best.margin <= width).sum())))
+        count = min(count, choosing)
         rows = undecided(best.margin, count)
-        widest = max(float(best.margin[rows].max()), _FINEST * spread)
-        end = _NARROW * widest
+        start, end = np.quantile(best.margin[rows], (_WIDE, _NARROW)).tolist()
         if whole := count <= _CLIMBED:
-            end = min(_END * spread, widest / count)
+            end = min(_END * spread, float(best.margin[rows].max()) / count)
         else:
             rows = np.sort(rng.choice(rows, _CLIMBED, replace=False))
         core = core_of(problem, layout, rows, best.choice, best.used, len(rows) / count)
-        start = max(end, min(_WIDE * widest, _START * spread))
+        end = max(end, _FINEST * spread)
+        start = max(end, min(start, _START * spread))
         prices = climb(core.block, core.bound, best.prices, start=start, end=end, ceiling=2 * highest)
         found = sweep(problem, layout, prices)
         gain = found.value - best.value
-        width, fewest = (_LEFT * widest, CORE) if gain > 0 else (_WIDER * widest, int(_WIDER * count))
         best = max(best, found, key=lambda own: own.value)
         if whole and abs(gain) <= _SETTLED * abs(best.value):
             break
+        if gain <= 0:
+            fewest = count = _MORE * count
+        elif not whole:
+            count = max(fewest, int(_FEWER * count))
     return best
 
 
