@@ -19,6 +19,8 @@ from pointsman.predict.artifact import FitArtifact
 from pointsman.predict.base import Predictor
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.learned import LearnedPredictor
+from pointsman.predict.length.columns import EndpointLengths
+from pointsman.predict.length.learned import LearnedLengths
 from pointsman.predict.model_profile import QualityPrior, default_profile
 from pointsman.predict.quality.held_out_rows import HeldOutRows
 from pointsman.predict.quality.learned_model import LearnedModel
@@ -70,7 +72,7 @@ def predictor_of(config: Config, clock: Clock) -> tuple[ProfilePredictor, Predic
     MissingError.
     """
     endpoints = endpoints_of(config)
-    inner = ProfilePredictor(endpoints, artifact_of(config))
+    inner = ProfilePredictor(endpoints, artifact_of(config), lengths=_lengths(config, endpoints))
     match config.predictor.name:
         case inner.name:
             asked: Predictor = inner
@@ -103,6 +105,18 @@ def held_out_of(config: Config, predictor: Predictor) -> HeldOutRows:
             remedy="Train one with: pointsman train; and set predictor: {name: learned, artifact: FOLDER}",
         )
     return learned.matched(HeldOutRows.read(config.predictor.artifact))
+
+
+def _lengths(config: Config, endpoints: Sequence[Endpoint]) -> EndpointLengths | None:
+    folder = config.predictor.lengths
+    if folder is None:
+        return None
+    try:
+        return EndpointLengths(endpoints, LearnedLengths.read(folder))
+    except DataError as error:
+        raise ConfigError(
+            f"{config.file}: pointsman.predictor.lengths: {error.message}", remedy=error.remedy
+        ) from error
 
 
 def _learned(config: Config, endpoints: Sequence[Endpoint], profiles: ProfilePredictor) -> LearnedPredictor:

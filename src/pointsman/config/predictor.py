@@ -10,14 +10,23 @@ from pointsman.config.parse import integer, many, optional, path, section, setti
 from pointsman.config.problem import Problem
 from pointsman.config.tree import Node
 from pointsman.errors import DataError
-from pointsman.predict.quality.bundle import read_manifest
+from pointsman.predict.length.learned import FORMAT as LENGTHS
+from pointsman.predict.quality.bundle import FORMAT, read_manifest
 
 
 def _artifact(node: Node) -> Path:
     """The folder of a quality model; one that is not there, or of another version, is refused."""
-    folder = path(node)
+    return _checked(node, path(node), FORMAT)
+
+
+def _lengths(node: Node) -> Path:
+    """The folder of learnt lengths; one that is not there, or of another version, is refused."""
+    return _checked(node, path(node), LENGTHS)
+
+
+def _checked(node: Node, folder: Path, form: str) -> Path:
     try:
-        read_manifest(folder)
+        read_manifest(folder, form)
     except DataError as error:
         raise node.refused(error.message, error.remedy) from None
     return folder
@@ -32,6 +41,10 @@ def check_predictor(predictor: PredictorConfig, node: Node) -> Iterator[Problem]
         )
     if predictor.name == "profile" and predictor.artifact is not None:
         yield node.problem("the predictor 'profile' reads no artifact", "Write `name: learned`, or remove it")
+    if predictor.lengths is not None and predictor.name not in ("learned", "profile"):
+        yield node.problem(
+            f"the predictor {predictor.name!r} reads no lengths", "Write `name: learned`, or remove `lengths`"
+        )
     if predictor.grow is not None and predictor.name != "learned":
         yield node.problem(
             f"the predictor {predictor.name!r} can't grow", "Write `name: learned`, or remove `grow`"
@@ -59,6 +72,11 @@ class PredictorConfig:
     )
     artifact: Path | None = setting(
         None, optional(_artifact), "of `learned`: the folder that `pointsman train` wrote"
+    )
+    lengths: Path | None = setting(
+        None,
+        optional(_lengths),
+        "of `learned` and `profile`: the folder that `pointsman train --target length` wrote; null: theirs",
     )
     grow: GrowConfig | None = setting(
         None,

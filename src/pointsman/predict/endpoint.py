@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -17,12 +17,16 @@ from pointsman.errors import BadRequest
 from pointsman.predict.artifact import FitArtifact
 from pointsman.predict.bank import MAX_RUNNING, EndpointBank
 from pointsman.predict.drift import ENERGY, TIME, Drift
+from pointsman.predict.features.core_text import core_text
 from pointsman.predict.length import QUANTILES
 from pointsman.predict.model_profile import ModelProfile, default_profile
 from pointsman.predict.quality.base import QualityForecast
 from pointsman.predict.task import prompt_task
 from pointsman.types import CostTable, Endpoint, Estimate, Floats, Prompt, Request
 from pointsman.units import J_PER_KWH
+
+if TYPE_CHECKING:
+    from pointsman.predict.length.columns import EndpointLengths
 
 PRIOR_PROMPT_BYTES: Final = 400
 """The prompt that `prior_row` stands for: about a hundred tokens."""
@@ -41,10 +45,12 @@ class ProfilePredictor:
         artifact: fitted profiles, found by the endpoint's name, else by its model's name.
         grid_gco2e_per_kwh: intensity of the grid; None where it is not known (carbon is then NaN).
         drift: what a learner updates; a new one where none is given.
+        lengths: of answers, learnt from texts; they stand before the profiles' and a quality model's.
 
     Attributes:
         provenance: endpoint -> one sentence on where its numbers are from; an endpoint without a fit
             has documented defaults without intervals, and says so.
+        slow: a prediction takes milliseconds.
     """
 
     name: str = "profile"
@@ -55,6 +61,7 @@ class ProfilePredictor:
         artifact: FitArtifact | None = None,
         grid_gco2e_per_kwh: float | None = None,
         drift: Drift | None = None,
+        lengths: EndpointLengths | None = None,
     ) -> None:
         if not endpoints:
             raise BadRequest("no endpoints to predict for", remedy="Add one to model_list")
@@ -62,9 +69,11 @@ class ProfilePredictor:
         self.endpoints = tuple(endpoint.name for endpoint in endpoints)
         self.profiles = tuple(_profile(endpoint, artifact) for endpoint in endpoints)
         self.drift = drift or Drift(len(endpoints))
+        self._learned_lengths, self.slow = lengths, lengths is not None and lengths.slow
+        told = {} if lengths is None else {name: (said,) for name, said in lengths.sentences.items()}
         self.provenance: Mapping[str, str] = MappingProxyType(
             {
-                name: profile.provenance.sentence()
+                name: "; ".join([profile.provenance.sentence(), *told.get(name, ())])
                 for name, profile in zip(self.endpoints, self.profiles, strict=True)
             }
         )
@@ -100,6 +109,8 @@ class ProfilePredictor:
         if not requests:
             raise BadRequest("no requests to predict for", remedy="Give at least one")
         prompts = [request.prompt for request in requests]
+        if self._learned_lengths is not None:
+            learned = self._learned_lengths.joined(learned, [core_text(prompt.text) for prompt in prompts])
         return self.predict_sizes(
             [prompt_task(prompt.text) for prompt in prompts],
             np.array([_bytes(prompt) for prompt in prompts], dtype=np.float64),

@@ -47,7 +47,7 @@ class LearnedPredictor:
     def __init__(
         self, endpoints: Sequence[Endpoint], profiles: ProfilePredictor, model: LearnedModel
     ) -> None:
-        self.profiles, self.model, self.slow = profiles, model, model.slow
+        self.profiles, self.model, self.slow = profiles, model, model.slow or profiles.slow
         self.endpoints = profiles.endpoints
         column_of = {name: column for column, name in enumerate(model.endpoints)}
         names = [(endpoint.name, endpoint.model, endpoint.upstream_model) for endpoint in endpoints]
