@@ -12,12 +12,11 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-import uvicorn
 
 from pointsman.build import build_gateway, read_config
 from pointsman.clock import RealClock
-from pointsman.gateway.server import base_url, bind
 from pointsman.store.decision_log import read_decisions, read_outcomes
+from pointsman.testing.serving import served
 from pointsman.testing.upstream import Upstream
 from pointsman.types import Admission, Disposition
 
@@ -74,22 +73,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
             file = tmp_path / "config.yaml"
             file.write_text(CONFIG.format(small=small.base_url, large=large.base_url, ours=ours))
             gateway = build_gateway(read_config(file), (), RealClock())
-            bound = bind("127.0.0.1", 0)
-            server = uvicorn.Server(
-                uvicorn.Config(gateway, log_config=None, access_log=False, ws="none", lifespan="on")
-            )
-            task = asyncio.ensure_future(server.serve(sockets=[bound]))
-            while not server.started:
-                await asyncio.sleep(0.001)
-
-            async def stop() -> None:
-                server.should_exit = True
-                await task
-                bound.close()
-
-            stack.push_async_callback(stop)
+            url = await stack.enter_async_context(served(gateway))
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            return World(base_url(bound), http, tmp_path / "log.db", small, large)
+            return World(url, http, tmp_path / "log.db", small, large)
 
         yield made
 

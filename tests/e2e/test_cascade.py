@@ -14,16 +14,15 @@ import aiohttp
 import numpy as np
 import openai
 import pytest
-import uvicorn
 
 from pointsman.build import build_gateway, read_config
 from pointsman.clock import RealClock
 from pointsman.errors import ConfigError
 from pointsman.events import CapacityChanged
-from pointsman.gateway.server import base_url, bind
 from pointsman.predict.judge import SIGNS, AnswerJudge
 from pointsman.predict.logistic import Logistic
 from pointsman.store.decision_log import read_decisions, read_outcomes
+from pointsman.testing.serving import served
 from pointsman.testing.upstream import SSE, End, Reply, Upstream
 from pointsman.types import Disposition
 
@@ -97,22 +96,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
             file.write_text(CONFIG.format(**urls, policy=policy, samples=samples))
             (tmp_path / "judge.json").write_text(judge(agreement).to_json())
             gateway = build_gateway(read_config(file), (), RealClock())
-            bound = bind("127.0.0.1", 0)
-            server = uvicorn.Server(
-                uvicorn.Config(gateway, log_config=None, access_log=False, ws="none", lifespan="on")
-            )
-            task = asyncio.ensure_future(server.serve(sockets=[bound]))
-            while not server.started:
-                await asyncio.sleep(0.001)
-
-            async def stop() -> None:
-                server.should_exit = True
-                await task
-                bound.close()
-
-            stack.push_async_callback(stop)
+            url = await stack.enter_async_context(served(gateway))
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            world = World(gateway, base_url(bound), http, tmp_path / "log.db")
+            world = World(gateway, url, http, tmp_path / "log.db")
             world.small, world.large = small, large
             return world
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import openai
 import pytest
-import uvicorn
 
 from pointsman.build import build_gateway, fleet_of, read_config
 from pointsman.clock import RealClock
 from pointsman.engines.catalogue import SMOLLM2_135M
 from pointsman.engines.weights import pull
 from pointsman.errors import MissingError
-from pointsman.gateway.server import base_url, bind
 from pointsman.predict.judge import SIGNS, AnswerJudge
 from pointsman.predict.logistic import Logistic
 from pointsman.store.decision_log import read_outcomes
+from pointsman.testing.serving import served
 from pointsman.types import Disposition, Outcome
 
 pytest.importorskip("xllamacpp", reason="the extra `fleet` is not installed")
@@ -61,27 +59,17 @@ def config(tmp_path: Path) -> Path:
 
 async def test_real_samples_are_compared_and_paid_for(config: Path) -> None:
     settings = read_config(config)
-    bound = bind("127.0.0.1", 0)
     with fleet_of(settings) as fleet:
-        app = build_gateway(settings, fleet.endpoints(), RealClock())
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="on")
-        )
-        task = asyncio.ensure_future(server.serve(sockets=[bound]))
-        while not server.started:
-            await asyncio.sleep(0.001)
-        try:
-            async with openai.AsyncOpenAI(base_url=base_url(bound), api_key="any", max_retries=0) as client:
-                sure, unsure = [
-                    await client.chat.completions.with_raw_response.create(
-                        model="auto", messages=MESSAGES, temperature=temperature, seed=1, max_tokens=8
-                    )
-                    for temperature in (1e-6, 2.0)
-                ]
-        finally:
-            server.should_exit = True
-            await task
-            bound.close()
+        async with (
+            served(build_gateway(settings, fleet.endpoints(), RealClock())) as url,
+            openai.AsyncOpenAI(base_url=url, api_key="any", max_retries=0) as client,
+        ):
+            sure, unsure = [
+                await client.chat.completions.with_raw_response.create(
+                    model="auto", messages=MESSAGES, temperature=temperature, seed=1, max_tokens=8
+                )
+                for temperature in (1e-6, 2.0)
+            ]
     runs: dict[str, list[Outcome]] = {}
     for outcome in read_outcomes(config.parent / "log.db"):
         runs.setdefault(outcome.request_id, []).append(outcome)

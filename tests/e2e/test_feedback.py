@@ -14,17 +14,16 @@ from typing import Any
 import aiohttp
 import numpy as np
 import pytest
-import uvicorn
 from typer.testing import CliRunner, Result
 
 from pointsman.build import build_gateway, read_config
 from pointsman.cli import app
 from pointsman.clock import RealClock
-from pointsman.gateway.server import base_url, bind
 from pointsman.predict.quality.fit import FitOptions, fit_quality
 from pointsman.store.decision_log import read_outcomes
 from pointsman.store.labels import read_labels
 from pointsman.testing.outcomes import made_outcomes, proof_question
+from pointsman.testing.serving import served
 from pointsman.testing.upstream import End, Reply, Upstream
 
 CONFIG = """
@@ -108,22 +107,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
             file = tmp_path / "config.yaml"
             file.write_text(config.format(small=small.base_url, ours=ours))
             gateway = build_gateway(read_config(file), (), RealClock())
-            bound = bind("127.0.0.1", 0)
-            server = uvicorn.Server(
-                uvicorn.Config(gateway, log_config=None, access_log=False, ws="none", lifespan="on")
-            )
-            task = asyncio.ensure_future(server.serve(sockets=[bound]))
-            while not server.started:
-                await asyncio.sleep(0.001)
-
-            async def stop() -> None:
-                server.should_exit = True
-                await task
-                bound.close()
-
-            stack.push_async_callback(stop)
+            url = await stack.enter_async_context(served(gateway))
             http = await stack.enter_async_context(aiohttp.ClientSession())
-            return World(base_url(bound), http, tmp_path / "log.db", small)
+            return World(url, http, tmp_path / "log.db", small)
 
         yield made
 

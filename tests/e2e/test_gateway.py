@@ -15,7 +15,6 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
-import uvicorn
 
 from pointsman.admit.always import AlwaysAdmit
 from pointsman.assign.weighted import WeightedAssign
@@ -25,11 +24,12 @@ from pointsman.engines.openai_http import OpenAIEngine
 from pointsman.errors import BadRequest
 from pointsman.events import CapacityChanged
 from pointsman.gateway import Edge, Gateway, GatewayMetrics
-from pointsman.gateway.server import base_url, bind, check_host, how_to_talk
+from pointsman.gateway.server import bind, check_host, how_to_talk
 from pointsman.live import LiveDriver
 from pointsman.order.fcfs import FirstComeFirstServed
 from pointsman.scheduler import Scheduler, SchedulerOptions
 from pointsman.testing.fakes import make_table, unknown_prior
+from pointsman.testing.serving import served
 from pointsman.testing.upstream import SSE, End, Reply, Upstream
 from pointsman.types import Capabilities, CostTable, Endpoint, Slo, Weights
 
@@ -99,20 +99,8 @@ class World:
 
     @contextlib.asynccontextmanager
     async def up(self) -> AsyncIterator[None]:
-        bound = bind("127.0.0.1", 0)
-        self.url = base_url(bound)
-        config = uvicorn.Config(self.gateway, log_config=None, access_log=False, ws="none", lifespan="on")
-        server = uvicorn.Server(config)
-        task = asyncio.ensure_future(server.serve(sockets=[bound]))
-        while not server.started:
-            await asyncio.sleep(0.001)
-        try:
-            async with aiohttp.ClientSession() as self.http:
-                yield
-        finally:
-            server.should_exit = True
-            await task
-            bound.close()
+        async with served(self.gateway) as self.url, aiohttp.ClientSession() as self.http:
+            yield
 
     def client(self, **options: Any) -> openai.AsyncOpenAI:
         return openai.AsyncOpenAI(base_url=self.url, api_key="any", max_retries=0, **options)

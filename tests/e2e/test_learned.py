@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,13 +10,12 @@ from typing import Any
 import numpy as np
 import openai
 import pytest
-import uvicorn
 
 from pointsman.build import build_gateway, read_config
 from pointsman.clock import RealClock
-from pointsman.gateway.server import base_url, bind
 from pointsman.predict.quality.fit import FitOptions, fit_quality
 from pointsman.testing.outcomes import capital_question, made_outcomes, proof_question
+from pointsman.testing.serving import served
 from pointsman.testing.upstream import Upstream
 
 CONFIG = """
@@ -38,20 +36,11 @@ async def gateway(folder: Path, small: Upstream, large: Upstream) -> AsyncIterat
     """The gateway of `CONFIG` on a free port, and the official client before it."""
     file = folder / "config.yaml"
     file.write_text(CONFIG.format(small=small.base_url, large=large.base_url))
-    bound = bind("127.0.0.1", 0)
-    app = build_gateway(read_config(file), (), RealClock())
-    config = uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="on")
-    server = uvicorn.Server(config)
-    task = asyncio.ensure_future(server.serve(sockets=[bound]))
-    while not server.started:
-        await asyncio.sleep(0.001)
-    try:
-        async with openai.AsyncOpenAI(base_url=base_url(bound), api_key="any", max_retries=0) as client:
-            yield client
-    finally:
-        server.should_exit = True
-        await task
-        bound.close()
+    async with (
+        served(build_gateway(read_config(file), (), RealClock())) as url,
+        openai.AsyncOpenAI(base_url=url, api_key="any", max_retries=0) as client,
+    ):
+        yield client
 
 
 @pytest.fixture(params=["trained hot", "knn hot", "knn minilm"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import openai
 import pytest
-import uvicorn
 
 from pointsman.build import build_gateway, fleet_of, read_config
 from pointsman.clock import RealClock
@@ -19,9 +17,9 @@ from pointsman.data.shared_outcomes import shared_outcomes
 from pointsman.engines.catalogue import lookup
 from pointsman.engines.weights import pull
 from pointsman.errors import MissingError
-from pointsman.gateway.server import base_url, bind
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.predict.quality.fit import FitOptions, fit_quality
+from pointsman.testing.serving import served
 
 pytest.importorskip("xllamacpp", reason="the extra `fleet` is not installed")
 pytestmark = [pytest.mark.real, pytest.mark.data, pytest.mark.timeout(600)]
@@ -62,22 +60,12 @@ def outcomes(shared_data: Path) -> OutcomeMatrix:
 @contextlib.asynccontextmanager
 async def gateway(file: Path) -> AsyncIterator[openai.AsyncOpenAI]:
     config = read_config(file)
-    bound = bind("127.0.0.1", 0)
     with fleet_of(config) as fleet:
-        app = build_gateway(config, fleet.endpoints(), RealClock())
-        server = uvicorn.Server(
-            uvicorn.Config(app, log_config=None, access_log=False, ws="none", lifespan="on")
-        )
-        task = asyncio.ensure_future(server.serve(sockets=[bound]))
-        while not server.started:
-            await asyncio.sleep(0.001)
-        try:
-            async with openai.AsyncOpenAI(base_url=base_url(bound), api_key="any", max_retries=0) as client:
-                yield client
-        finally:
-            server.should_exit = True
-            await task
-            bound.close()
+        async with (
+            served(build_gateway(config, fleet.endpoints(), RealClock())) as url,
+            openai.AsyncOpenAI(base_url=url, api_key="any", max_retries=0) as client,
+        ):
+            yield client
 
 
 async def test_the_real_model_is_asked_what_it_is_likely_to_know(

@@ -11,6 +11,7 @@ from pointsman.clock import Clock
 from pointsman.config import Config
 from pointsman.engines.fleet_model import FleetEndpoint
 from pointsman.gateway import Edge, Gateway, GatewayMetrics
+from pointsman.live.breaker import BreakerOptions
 from pointsman.types.router import ROUTERS
 
 
@@ -30,7 +31,10 @@ def build_gateway(config: Config, running: Sequence[FleetEndpoint], clock: Clock
     Raises: ConfigError, DataError, MissingError.
     """
     metrics = GatewayMetrics(endpoints_of(config))
-    system = build_system(config, running, clock, metrics)
+    out = config.breaker
+    system = build_system(
+        config, running, clock, metrics, BreakerOptions(out.failures, out.rest_s, out.most_rest_s)
+    )
     # Energy that nobody measured is an assumption, so it is marked like what a model gives.
     modelled = {
         name: profile.provenance.energy_modelled or not profile.provenance.meter

@@ -18,6 +18,7 @@ from pointsman.errors import ConfigError
 from pointsman.hooks import Hooks
 from pointsman.learn.drift import DriftLearner
 from pointsman.live import LiveDriver
+from pointsman.live.breaker import BreakerOptions
 from pointsman.live.feedback import Feedback
 from pointsman.live.metering import EnergyShares
 from pointsman.meters.base import Meter
@@ -61,9 +62,13 @@ class System:
 
 
 def build_system(
-    config: Config, running: Sequence[FleetEndpoint], clock: Clock, hooks: Hooks | None = None
+    config: Config,
+    running: Sequence[FleetEndpoint],
+    clock: Clock,
+    hooks: Hooks | None = None,
+    breaker: BreakerOptions | None = None,
 ) -> System:
-    """Wire a configuration together; `running` are the started fleet's addresses.
+    """Wire a configuration together; `running` are the started fleet's addresses, see `LiveDriver` for `breaker`.
 
     Raises: ConfigError, DataError, MissingError.
     """
@@ -97,5 +102,6 @@ def build_system(
         log=log,
         shares=EnergyShares({name: by_meter[id(meter)] for name, meter in meters.items()}),
         feedback=feedback,
+        breaker=breaker,
     )
     return System(endpoints, inner, driver, tuple(set(meters.values())), log, feedback)

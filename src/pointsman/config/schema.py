@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from pointsman.config.admission import AdmissionConfig, check_admission
+from pointsman.config.breaker import BreakerConfig, check_breaker
 from pointsman.config.costs import CostsConfig
 from pointsman.config.energy import METERS, EnergyConfig, read_energy
 from pointsman.config.feedback import FeedbackConfig, read_feedback
@@ -199,6 +200,9 @@ class Settings:
     server: ServerConfig = setting(ServerConfig(), section(ServerConfig), "the gateway's address and limits")
     timeouts: TimeoutsConfig = setting(
         TimeoutsConfig(), section(TimeoutsConfig), "limits on an endpoint's silence"
+    )
+    breaker: BreakerConfig = setting(
+        BreakerConfig(), section(BreakerConfig, check_breaker), "when an endpoint that fails is left alone"
     )
     log: LogConfig = setting(LogConfig(), section(LogConfig), "the decision log")
     feedback: FeedbackConfig = setting(

@@ -37,6 +37,7 @@ from pointsman.events import (
     Deferred,
     Dispatch,
     Event,
+    Failed,
     Finish,
     Learn,
     LoadObserved,
@@ -51,6 +52,7 @@ from pointsman.events import (
 )
 from pointsman.learn.base import Learner
 from pointsman.live.beside import PredictionThread
+from pointsman.live.breaker import Breaker, BreakerOptions
 from pointsman.live.feedback import Feedback
 from pointsman.live.graders import AnswerCopy
 from pointsman.live.handle import Handle
@@ -78,6 +80,7 @@ class LiveDriver:
         log: where decisions and outcomes go.
         shares: the energy meters of the endpoints that have one.
         feedback: told of every answer, once it was given.
+        breaker: when endpoints that fail are taken out of the choice; None leaves them in.
 
     Attributes:
         faults: how often a part raised: predict, step, learn, log, meter.
@@ -94,6 +97,7 @@ class LiveDriver:
         log: DecisionSink | None = None,
         shares: EnergyShares | None = None,
         feedback: Feedback | None = None,
+        breaker: BreakerOptions | None = None,
     ) -> None:
         self._endpoints = {endpoint.name: endpoint for endpoint in scheduler.endpoints}
         if missing := self._endpoints.keys() - engines.keys():
@@ -111,6 +115,7 @@ class LiveDriver:
         self._inbox: deque[Event] = deque()
         self._turn_asked = False
         self._closing = False
+        self._breaker = None if breaker is None else Breaker(scheduler.endpoints, breaker, self._post)
         self._beside = PredictionThread(self._parts, clock, self._post) if is_slow(predictor) else None
 
     def submit(self, request: Request, *, arrived_s: float | None = None) -> Handle:
@@ -178,6 +183,8 @@ class LiveDriver:
             await asyncio.wait(list(self._tasks.values()))
         if self._beside is not None:
             self._beside.close()
+        if self._breaker is not None:
+            self._breaker.close()
         for engine in self._engines.values():
             await engine.close()
 
@@ -287,9 +294,12 @@ class LiveDriver:
         event = run.ended(task, self._shares.end(request_id, run.endpoint.name))
         if event is None:
             self._ask(run)
-        else:
-            self._inbox.append(event)
-            self._turn()
+            return
+        self._inbox.append(event)
+        if self._breaker is not None:
+            failed = isinstance(event, Failed) and not task.cancelled()
+            self._breaker.ended(run.endpoint.name, event, run.handle.error if failed else None)
+        self._turn()
 
     def _finish(self, outcome: Outcome, code: str, unused: tuple[Outcome, ...] = ()) -> None:
         handle = self._handles.pop(outcome.request_id)
