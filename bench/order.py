@@ -30,9 +30,10 @@ from pointsman.sim.compare import over_seeds
 from pointsman.sim.engine import EngineLimits
 from pointsman.sim.measures import latencies, measures
 from pointsman.sim.result import SimResult
-from pointsman.sim.served import OrderSettings, Serving, serve
+from pointsman.sim.served import OrderSettings, Serving, Site, serve
 from pointsman.sim.step_times import times_named
 from pointsman.sim.workload import Workload, gamma_arrivals
+from pointsman.types import Endpoint
 
 ENGINE = "llama2-70b-a100-x8"
 BLOCKS = 60_000
@@ -77,12 +78,13 @@ class Requests:
         )
 
 
-def serving(order: str, slots: int, place: str = "engine", stretch: float = 10.0) -> Serving:
+def run(
+    workload: Workload, order: str, slots: int, place: str = "engine", stretch: float = 10.0
+) -> SimResult:
     """The engine under an order."""
-    limits = EngineLimits(slots, blocks=BLOCKS)
-    return Serving(
-        times_named(ENGINE), limits, order, place, settings=OrderSettings(stretch, cap_tokens=512.0)
-    )
+    site = Site(Endpoint("engine", ENGINE), times_named(ENGINE), EngineLimits(slots, blocks=BLOCKS))
+    settings = OrderSettings(stretch, cap_tokens=512.0)
+    return serve(workload, [site], Serving(order, place, settings=settings))
 
 
 def cells(figures: Sequence[dict[str, float]]) -> dict[str, Cell]:
@@ -103,8 +105,7 @@ def burst(requests: Requests, sizes: Sizes, say: Callable[[str], None]) -> list[
         for order in BURST_ORDERS:
             say(f"burst, {slots} slots, {order}")
             results[order] = [
-                token_figures(serve(requests.draw(sizes.burst, seed), serving(order, slots)))
-                for seed in sizes.seeds
+                token_figures(run(requests.draw(sizes.burst, seed), order, slots)) for seed in sizes.seeds
             ]
         rows += [{"slots": slots, "order": order, **cells(beside(results, order))} for order in BURST_ORDERS]
     return rows
@@ -154,7 +155,7 @@ def synthetic(requests: Requests, sizes: Sizes, say: Callable[[str], None]) -> l
             say(f"synthetic, {slots} slots, {order}")
             found = []
             for seed in sizes.seeds:
-                result = serve(requests.draw(sizes.synthetic, seed), serving(order, slots))
+                result = run(requests.draw(sizes.synthetic, seed), order, slots)
                 found.append(float(np.sort(latencies(result)["e2e_s"])[sizes.samples - 1]))
             first = first or found
             figures = [
@@ -176,10 +177,7 @@ def rates(requests: Requests, sizes: Sizes, say: Callable[[str], None]) -> list[
             say(f"rates, load {load:g}, {name}")
             results[name] = [
                 token_figures(
-                    serve(
-                        arriving(requests, sizes.rate_requests, load, seed),
-                        serving(order, slots, "gateway", stretch),
-                    )
+                    run(arriving(requests, sizes.rate_requests, load, seed), order, slots, "gateway", stretch)
                 )
                 for seed in sizes.seeds
             ]

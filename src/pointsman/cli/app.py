@@ -57,6 +57,10 @@ COMMANDS: Final = {
         "pointsman.cli.run",
         "Execute a plan: each request on its endpoint, never more at once than the endpoint's slots.",
     ),
+    "simulate": (
+        "pointsman.cli.simulate",
+        "Say what orders of the queue would come to, with an engine in virtual time.",
+    ),
     "import": (
         "pointsman.cli.import_formats",
         "Read the field's public formats into outcomes to train on, or into a trace of arrivals.",

@@ -56,15 +56,11 @@ class Workload:
         """The same requests at other times."""
         return replace(self, arrival_s=arrival_s)
 
-    def take(self, rows: slice | Floats) -> Self:
-        """Some of the requests, in that order, at the times of the first ones."""
-        at = np.arange(len(self))[rows] if isinstance(rows, slice) else rows.astype(np.int64)
-        return type(self)(
-            self.arrival_s[: len(at)],
-            self.prompt_tokens[at],
-            self.output_tokens[at],
-            self.predicted_tokens[at],
-        )
+    def drawn(self, count: int, rng: np.random.Generator) -> Self:
+        """So many of the requests at random, without repeats while there are enough, all at once."""
+        at = rng.choice(len(self), count, replace=count > len(self))
+        columns = (self.prompt_tokens[at], self.output_tokens[at], self.predicted_tokens[at])
+        return type(self)(np.zeros(count), *columns)
 
     def foreseen(self) -> Self:
         """The same, predicted as they really are: the oracle."""
