@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 Rank = tuple[float, float, int]
 """(level, key, number): lower runs first."""
@@ -52,10 +52,15 @@ class EngineSequence:
     since_step: int
     waited_steps: int = 0
 
-    @property
-    def step_tokens(self) -> int:
-        """What it would like to have computed in the next step."""
-        return self.prefill_tokens or 1
+
+class Claim(NamedTuple):
+    """What a sequence claims of a step: those attributes of `EngineSequence` that do not make its rank."""
+
+    number: int
+    running: bool
+    prefill_tokens: int
+    blocks_held: int
+    blocks_needed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +107,18 @@ def rank_of(order: IterationOrder, sequence: EngineSequence, step: int) -> Rank:
 def plan(order: IterationOrder, sequences: Iterable[EngineSequence], budget: EngineBudget, step: int) -> Plan:
     """Choose who runs in this step. See the module. Changes nothing. Cost: O(n log n)."""
     ranked = sorted(sequences, key=lambda one: rank_of(order, one, step))
+    claims = [
+        Claim(one.number, one.running, one.prefill_tokens, one.blocks_held, one.blocks_needed)
+        for one in ranked
+    ]
+    return plan_ranked(claims, budget, preempts=order.preempts)
+
+
+def plan_ranked(ranked: Sequence[Claim], budget: EngineBudget, *, preempts: bool) -> Plan:
+    """The same for sequences that are in the order of their ranks already. Changes nothing. Cost: O(n)."""
     holders = [one for one in ranked if one.running]
     waiting = [one for one in ranked if not one.running]
-    candidates = ranked if order.preempts else holders + waiting
+    candidates = ranked if preempts else holders + waiting
     chosen = _choose(candidates, holders, budget)
     stay = [one for one in holders if one.number in chosen]
     left = budget.tokens - sum(not one.prefill_tokens for one in stay)
@@ -116,14 +130,12 @@ def plan(order: IterationOrder, sequences: Iterable[EngineSequence], budget: Eng
     return Plan(tuple(run), tuple(sorted(one.number for one in holders if one.number not in chosen)))
 
 
-def _choose(
-    candidates: Sequence[EngineSequence], holders: Sequence[EngineSequence], budget: EngineBudget
-) -> set[int]:
+def _choose(candidates: Sequence[Claim], holders: Sequence[Claim], budget: EngineBudget) -> set[int]:
     """Numbers of those that get slot, blocks and tokens."""
     chosen: set[int] = set()
     behind = deque(holders)  # run, are not yet chosen, and rank below the candidate
     free = budget.free_blocks
-    left = budget.tokens - sum(one.step_tokens for one in holders)
+    left = budget.tokens - sum((one.prefill_tokens or 1) for one in holders)
     closed, lost = False, set[int]()
     for one in candidates:
         if one.number in lost:
@@ -146,5 +158,5 @@ def _choose(
             continue
         free -= need
         chosen.add(one.number)
-        left -= 0 if one.running else one.step_tokens
+        left -= 0 if one.running else (one.prefill_tokens or 1)
     return chosen

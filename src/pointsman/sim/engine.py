@@ -3,7 +3,7 @@
     start, stop -->  waiting (heap by rank)  --let in-->  prefill, in chunks  -->  decode pool  --> its end
                               ^--------------- preempted: its tokens are computed anew ---------'
 
-Before every step `order.iteration.plan` says who runs. Where only decodes run and nobody could be let in, nothing
+Before every step `order.iteration` says who runs. Where only decodes run and nobody could be let in, nothing
 changes until one ends, memory runs short, a rank changes or somebody comes: those steps are one *stretch*, taken at
 once. Times are whole picoseconds, so a stretch ends exactly when its steps one by one would (property test).
 A request that comes during a step is seen after it. Swapping out is not modelled, nor are shared prefixes.
@@ -19,7 +19,14 @@ from math import inf, nan
 from operator import attrgetter
 
 from pointsman.errors import BadRequest
-from pointsman.order.iteration import EngineBudget, EngineSequence, IterationOrder, Rank, plan
+from pointsman.order.iteration import (
+    Claim,
+    EngineBudget,
+    EngineSequence,
+    IterationOrder,
+    Rank,
+    plan_ranked,
+)
 from pointsman.sim.decode_pool import DecodePool
 from pointsman.sim.service import Service
 from pointsman.sim.step_times import PS, StepTimes
@@ -338,10 +345,9 @@ class SimulatedEngine:
     def _plan_all(self) -> bool:
         """The plan over all; True if somebody was preempted."""
         budget = EngineBudget(self._limits.slots, self._limits.step_tokens, self._free)
-        waiting = {rank for rank in self._waiting if self._waits_at(rank)}
-        best = heapq.nsmallest(self._limits.slots, waiting)  # no more can be let in
-        all_here = [self._seen(self._of_number[rank[2]]) for rank in (*self._running, *best)]
-        chosen = plan(self._order, all_here, budget, self._step)
+        ranks = sorted((*self._running, *self._could_come()))
+        claims = [self._claim(self._of_number[rank[2]]) for rank in ranks]
+        chosen = plan_ranked(claims, budget, preempts=self._order.preempts)
         for number in chosen.preempt:
             held = self._of_number[number]
             self._release(held)
@@ -357,17 +363,35 @@ class SimulatedEngine:
                 self._chunks.append((held, tokens))
         return bool(chosen.preempt)
 
+    def _could_come(self) -> list[Rank]:
+        """The ranks that wait and could be let in: who beats one that runs, and as many more as there are free slots."""
+        free = self._limits.slots - len(self._running)
+        found: list[Rank] = []
+        while len(found) < self._limits.slots and (head := self._first_waiting()) is not None:
+            free -= not self._beats(head.rank)
+            if free < 0:
+                break
+            found.append(heapq.heappop(self._waiting))
+            head.running = True  # so that a second entry of the same rank is passed by
+        for rank in found:
+            self._of_number[rank[2]].running = False
+            heapq.heappush(self._waiting, rank)
+        return found
+
+    def _claim(self, held: _Held) -> Claim:
+        if held.running and not held.prefill_tokens:
+            self._settle(held)
+        holds = self._limits.blocks_of(held.context_tokens)
+        if held.prefill_tokens:
+            return Claim(held.number, held.running, held.prefill_tokens, holds if held.running else 0, holds)
+        return Claim(held.number, True, 0, holds, self._limits.blocks_of(held.context_tokens + 1))
+
     def _seen(self, held: _Held) -> EngineSequence:
         """As an order sees it before this step."""
-        holds = 0
-        if held.running:
-            if not held.prefill_tokens:
-                self._settle(held)
-            holds = self._limits.blocks_of(held.context_tokens)
-        grown = held.context_tokens + (0 if held.prefill_tokens else 1)
+        claim = self._claim(held)
         return EngineSequence(
             held.number, held.arrived_s, held.predicted_tokens, held.served_tokens, held.prefill_tokens,
-            holds, self._limits.blocks_of(grown), held.running, held.since_step, held.waited_steps,
+            claim.blocks_held, claim.blocks_needed, held.running, held.since_step, held.waited_steps,
         )  # fmt: skip
 
     # Places
