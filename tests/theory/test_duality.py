@@ -75,19 +75,20 @@ def test_ties_among_many_rows_are_settled() -> None:
 
 
 def test_more_ties_than_are_climbed_at_once_are_settled() -> None:
-    """In half of 100,000 rows each column is dearer by what its quality is worth."""
-    rows, step, names = 100_000, np.arange(4, dtype=np.float32), tuple("abcd")
+    """In four fifths of 50,000 rows each column is dearer by what its quality is worth."""
+    rows, step, names = 50_000, np.arange(4, dtype=np.float32), tuple("abcd")
     cost = np.random.default_rng(5).random((rows, 4), dtype=np.float32)
     quality = np.full((rows, 4), 0.3, dtype=np.float32)
-    cost[::2], quality[::2] = step, 0.2 + step / 10
+    tied = np.arange(rows) % 5 > 0
+    cost[tied], quality[tied] = step, 0.2 + step / 10
     loads = (LoadLimit.share(names, {"a": 0.2 * rows, "b": 0.3 * rows, "c": 0.24 * rows, "d": 0.3 * rows}),)
-    problem = Problem(names, cost, quality, floors=(QualityFloor.overall(0.325),), loads=loads)
+    problem = Problem(names, cost, quality, floors=(QualityFloor.overall(0.34),), loads=loads)
     plan = lagrangian(problem)
     assert plan.feasible
     assert plan.gap is not None
     assert plan.gap < 1e-5
     at_best = sweep(problem, Layout.of(problem), np.array([limit.dual for limit in plan.limits]))
-    assert (at_best.margin < 1e-3).sum() > 40_000
+    assert (at_best.margin < 1e-3).sum() > 35_000
 
 
 @pytest.mark.parametrize("seed", [1, 2])
