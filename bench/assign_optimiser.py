@@ -41,8 +41,10 @@ from pointsman.assign.streaming import Duals, StreamLimits
 from pointsman.errors import PointsmanError
 from pointsman.report.bench import Cell, bench_parser, commit, write_results
 
-SIZES = ("1000x10", "20000x20", "100000x20", "1000000x20")
+SIZES = ("1000x10", "20000x20", "100000x20", "1000000x20", "10000000x4")
 KINDS = ("loose", "tight", "ties", "tenants", "all")
+KINDS_LARGEST = ("tenants",)
+LARGEST_ROWS = 10_000_000
 TENANTS = tuple("abcdefgh")
 HIGHS_PAIRS = 2_000_000
 HIGHS_QUICK_PAIRS = 10_000
@@ -193,7 +195,8 @@ def main() -> None:
     table = []
     for size in sizes:
         rows, columns = map(int, size.split("x"))
-        for kind in args.kinds if not args.quick else KINDS[:4]:
+        kinds = KINDS_LARGEST if rows >= LARGEST_ROWS else KINDS[:4] if args.quick else args.kinds
+        for kind in kinds:
             case = apart(rows, columns, kind, "lagrangian", args.seed, args.journal)
             if rows * columns <= most:
                 beside = apart(rows, columns, kind, "lp", args.seed, args.journal)
