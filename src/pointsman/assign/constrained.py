@@ -22,6 +22,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pointsman.assign.contrasts import Contrasts
+from pointsman.assign.explanation import quantity
 from pointsman.assign.stream_terms import ConstrainedTerms, StreamRows
 from pointsman.assign.streaming import Duals
 from pointsman.assign.waits import Waits
@@ -218,14 +219,14 @@ class ConstrainedAssign:
         if chosen is None:
             return "no endpoint may serve it"
         unit, worth = self._terms.unit, chosen.rates.rates[0] / 100.0
-        price = f"a point of quality costs {worth:.3g}{unit}" if worth else "no floor has a price"
+        price = f"a point of quality costs {quantity(worth, unit)}" if worth else "no floor has a price"
         if chosen.column == len(self._endpoints):
-            best = float(np.min(chosen.score))
-            return f"not answering costs less than {best:.3g}{unit}, the least at present prices; {price}"
-        score = float(chosen.score[chosen.column])
-        wait = chosen.rates.wait[chosen.column]
-        waits = f", {wait:.3g}{unit} of it for the wait" if wait else ""
-        return f"lowest cost at present prices, {score:.3g}{unit}{waits}; {price}"
+            least = quantity(float(np.min(chosen.score)), unit)
+            return f"not answering costs less than {least}, the least at present prices; {price}"
+        score = quantity(float(chosen.score[chosen.column]), unit)
+        wait = float(chosen.rates.wait[chosen.column])
+        waits = f", {quantity(wait, unit)} of it for the wait" if wait else ""
+        return f"lowest cost at present prices, {score}{waits}; {price}"
 
 
 def _allowed(eligible: Bools, wait_s: Floats, time_s: Floats, limit_s: float | None) -> Bools:
