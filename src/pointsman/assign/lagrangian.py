@@ -44,7 +44,7 @@ def lagrangian(problem: Problem, *, seed: int = 0) -> Plan:
 
     Returns: a plan that keeps all limits wherever one was found. Where the limits exclude one another it
         comes near them, is without bound and prices, and has a `shortfall`; `Plan.required` makes that an error.
-    Cost: a second at 1,000 x 10, 7 to 17 s at 1,000,000 x 20: bench/assign_optimiser.py.
+    Cost: a second at 1,000 x 10, 7 to 21 s at 1,000,000 x 20: bench/assign_optimiser.py.
     """
     layout, rng = Layout.of(problem), np.random.default_rng(seed)
     found = maximise(problem, layout, rng)
