@@ -20,9 +20,9 @@ An id may come again once its request has got its Finish, and not before.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from pointsman.types import AnswerSignals, CostTable, Decision, EndpointLoad, Label, Outcome, Request
+from pointsman.types import AnswerSignals, CostTable, Decision, EndpointLoad, Label, Outcome, Request, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,12 +194,13 @@ class Dispatch:
     """Send the request to the endpoint now; answer with Completed or Failed.
 
     `held`: above 0, keep its answer, and give it out only when a Finish names that endpoint; above 1,
-    compare it with further samples, so many in all.
+    compare it with further samples, so many in all. `turn`: for engines that have a queue of their own.
     """
 
     request_id: str
     endpoint: str
     held: int = 0
+    turn: Turn | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,7 @@ class Entry:
         arrived_s, waits_from_s, dispatched_s: the driver's times; the second moves on when it is escalated.
         decision: the last one; None until predictions came.
         endpoint: index of the endpoint whose queue or slot it holds, else -1.
+        key: by which it stands, or stood, in that queue.
         beside: other requests that ran there when it was sent.
         aborting: it was cancelled while it ran.
         gone: its caller went away then.
@@ -93,6 +94,7 @@ class Entry:
     state: State = State.PREDICTING
     decision: Decision | None = None
     endpoint: int = -1
+    key: float = 0.0
     dispatched_s: float | None = None
     beside: int = 0
     aborting: bool = False

@@ -15,9 +15,10 @@ from pointsman.events import Dispatch
 from pointsman.lifecycle import Entry, Move
 from pointsman.order.base import OrderPolicy
 from pointsman.order.queue import EndpointQueue
+from pointsman.order.work import predicted_tokens
 from pointsman.review import Review
 from pointsman.step import Step
-from pointsman.types import Decision, Endpoint, EndpointLoad, EndpointView
+from pointsman.types import Decision, Endpoint, EndpointLoad, EndpointView, Turn
 
 
 class Queues:
@@ -60,7 +61,7 @@ class Queues:
             step.fail(entry, self._order.name, InternalError(f"key {key} is not finite"))
             return
         step.ledger.move(entry, move)
-        entry.endpoint = column
+        entry.endpoint, entry.key = column, key
         self._queues[column].push(key, entry)
         step.changed.add(column)
 
@@ -78,7 +79,9 @@ class Queues:
             step.ledger.move(entry, Move.DISPATCH)
             entry.dispatched_s, entry.beside = step.now, queue.running - 1
             entry.held = self._review.holds(entry, step)
-            step.commands.append(Dispatch(entry.request.id, queue.endpoint.name, entry.held))
+            step.commands.append(
+                Dispatch(entry.request.id, queue.endpoint.name, entry.held, _turn(entry, step.now))
+            )
             step.hooks.dispatched(entry.request, queue.endpoint.name, step.now - entry.waits_from_s)
 
     def release(self, entry: Entry, step: Step) -> None:
@@ -92,3 +95,8 @@ class Queues:
         queue.set_capacity(max_concurrent, healthy=healthy)
         step.changed.add(column)
         return [] if healthy else queue.drain()
+
+
+def _turn(entry: Entry, now: float) -> Turn:
+    tokens = predicted_tokens(entry.decision) if entry.decision else None
+    return Turn(entry.key, now - entry.arrived_s, tokens)

@@ -67,6 +67,7 @@ MODEL = st.fixed_dictionaries(
                 "accuracy": st.floats(0, 1),
                 "privacy": st.lists(st.sampled_from(["eu", "on", "a b"]), unique=True),
                 "max_n": st.integers(1, 99),
+                "priority": st.sampled_from(["lower_first", "higher_first", "vllm_scheduler", None]),
             },
         )
     },

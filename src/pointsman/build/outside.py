@@ -76,6 +76,7 @@ def _hosted_engine(made: EndpointConfig) -> OpenAIEngine:
         made.endpoint.upstream_model or made.endpoint.model,
         api_key=made.api_key.reveal() if made.api_key else None,
         timeouts=timeouts_of(made.timeouts),
+        priority=made.priority,
     )
 
 

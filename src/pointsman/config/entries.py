@@ -33,6 +33,7 @@ from pointsman.config.providers import provider_problems
 from pointsman.config.schema import MAX_SECONDS
 from pointsman.config.secret import Secret, mask_text
 from pointsman.config.tree import Node
+from pointsman.engines.priority import Telling
 from pointsman.types import AUTO
 
 _PARTS: Final = ("model_name", "litellm_params", "model_info")
@@ -93,6 +94,11 @@ class Info:
     )
     profile: str | None = setting(None, optional(text), "its name in the fit file; null: the endpoint's name")
     engine: str = setting("openai", text, "what speaks to the server: openai, or a plugin's name")
+    priority: str | None = setting(
+        None,
+        optional(one_of(tuple(Telling))),
+        "how the server is told of the queue's order: lower_first (vLLM), higher_first (SGLang), or vllm_scheduler",
+    )
     supports_logprobs: bool | None = setting(None, optional(flag), "gives log-probabilities; null: yes")
     max_n: int | None = setting(None, _COUNT, "most answers a request may ask for; null: 1")
 

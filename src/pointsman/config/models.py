@@ -12,6 +12,7 @@ from pointsman.config.providers import PROVIDERS, Provider, split_model
 from pointsman.config.schema import EndpointConfig, TimeoutsConfig
 from pointsman.config.secret import Secret
 from pointsman.config.tree import Node
+from pointsman.engines.priority import Telling
 from pointsman.types import Api, Capabilities, Endpoint, Modality
 
 
@@ -73,6 +74,7 @@ def _endpoint(entry: Entry, name: str, env: Mapping[str, str], timeouts: Timeout
         accuracy_source=info.accuracy_source,
         tags=info.tags,
         profile=info.profile,
+        priority=None if info.priority is None else Telling(info.priority),
     )
 
 

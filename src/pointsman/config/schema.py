@@ -39,6 +39,7 @@ from pointsman.config.secret import Secret
 from pointsman.config.tree import Node
 from pointsman.engines.catalogue import lookup
 from pointsman.engines.fleet_model import FleetModel
+from pointsman.engines.priority import Telling
 from pointsman.errors import BadRequest
 from pointsman.types import BATCH, Endpoint, Slo
 
@@ -284,6 +285,7 @@ class EndpointConfig:
         accuracy: share of right answers in [0, 1], from `accuracy_source`; None if not declared.
         tags: free tags.
         profile: its name in the fit file; None: the endpoint's name.
+        priority: how the server is told of the queue's order, a word of `engines.priority.Telling`; None: not at all.
     """
 
     endpoint: Endpoint
@@ -298,6 +300,7 @@ class EndpointConfig:
     accuracy_source: str | None = None
     tags: tuple[str, ...] = ()
     profile: str | None = None
+    priority: Telling | None = None
 
 
 @dataclass(frozen=True, slots=True)

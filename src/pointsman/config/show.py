@@ -98,6 +98,7 @@ def _model(made: EndpointConfig) -> dict[str, Any]:
             "accuracy_source": made.accuracy_source,
             "tags": list(made.tags),
             "profile": made.profile,
+            "priority": None if made.priority is None else str(made.priority),
         },
     }
 

@@ -1,8 +1,8 @@
 """Any endpoint that speaks OpenAI's chat and text completions over HTTP.
 
-The body of a request is passed on as it came: only `model` is set to the upstream name and, for a
-stream, `stream_options.include_usage`, since token counts are needed. One HTTP session is kept an
-engine. Times are measured here, from sending to each byte, on the monotonic clock.
+The body of a request is passed on as it came: only `model` is set to the upstream name, for a stream
+`stream_options.include_usage`, since token counts are needed, and where the server is told of our order
+what `engines/priority.py` says. One HTTP session is kept an engine. Times are measured here, from sending to each byte, on the monotonic clock.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 
 from pointsman.engines.answer import AnswerReader, Garbage
 from pointsman.engines.base import Chunk, Timeouts, Usage
+from pointsman.engines.priority import NOTHING, Telling, Told, add_told, told_of
 from pointsman.errors import (
     BadRequest,
     EngineCut,
@@ -44,14 +45,17 @@ _decode_options = msgspec.json.Decoder(dict[str, Any] | None).decode
 _encode = msgspec.json.encode
 
 
-def upstream_body(body: bytes, model: str, *, stream: bool) -> tuple[bytes, bool]:
-    """The body to send on, and whether the caller asked for usage itself.
+def upstream_body(
+    body: bytes, model: str, *, stream: bool, told: Mapping[str, Told] = NOTHING
+) -> tuple[bytes, bool]:
+    """The body to send on, with the fields `told`, and whether the caller asked for usage itself.
 
-    Raises: BadRequest if `body` is not a JSON object.
+    Raises: BadRequest if `body` is not a JSON object, or has one of the fields that are told.
     """
     try:
         fields = _decode_fields(body)
         fields["model"] = msgspec.Raw(_encode(model))
+        add_told(fields, told)
         if not stream:
             return _encode(fields), True
         options = _decode_options(fields.get("stream_options", b"null")) or {}
@@ -76,6 +80,7 @@ class OpenAIEngine:
         llama_cpp: the server is llama.cpp, which closes the connection after a stream, and says so only
             if it is asked to; otherwise the next request could meet the closing connection. Learned
             from the first answer where it is not given.
+        priority: how the server is told of the order of our queue; None: not at all.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class OpenAIEngine:
         timeouts: Timeouts | None = None,
         headers: Mapping[str, str] | None = None,
         llama_cpp: bool = False,
+        priority: Telling | None = None,
     ) -> None:
         self.name = name
         self._urls = {api: base_url.rstrip("/") + path for api, path in _PATHS.items()}
@@ -103,6 +109,7 @@ class OpenAIEngine:
         if api_key:
             self._headers["authorization"] = f"Bearer {api_key}"
         self._llama_cpp = llama_cpp
+        self._priority = priority
         self._session: aiohttp.ClientSession | None = None
 
     def _open(self) -> aiohttp.ClientSession:
@@ -115,7 +122,8 @@ class OpenAIEngine:
 
     async def run(self, request: Request) -> AsyncGenerator[Chunk | Usage, None]:
         """Give the answer's chunks, then its usage. See `Engine.run`."""
-        body, asked = upstream_body(request.payload, self._model, stream=request.stream)
+        told = told_of(request.turn, self._priority)
+        body, asked = upstream_body(request.payload, self._model, stream=request.stream, told=told)
         reader = AnswerReader(time.monotonic(), hide_usage=not asked)
         with self._errors(reader):
             response = await self._send(self._urls[request.api], body, stream=request.stream)

@@ -251,8 +251,8 @@ class LiveDriver:
                 self._set_timer(at_s, timer)
             case Record(decision):
                 self._record(decision)
-            case Dispatch(request_id, endpoint, held):
-                self._dispatch(request_id, endpoint, held)
+            case Dispatch():
+                self._dispatch(command)
             case Abort(request_id):
                 if task := self._tasks.get(request_id):
                     task.cancel()
@@ -273,10 +273,10 @@ class LiveDriver:
         handle.decided(decision, self._clock.now())
         self._parts.record(decision, handle.request)
 
-    def _dispatch(self, request_id: str, endpoint: str, held: int) -> None:
-        handle = self._handles[request_id]
+    def _dispatch(self, command: Dispatch) -> None:
+        handle = self._handles[command.request_id]
         handle.dispatched_s = self._clock.now()
-        self._ask(Run(handle, self._endpoints[endpoint], held))
+        self._ask(Run(handle, self._endpoints[command.endpoint], command.held, command.turn))
 
     def _ask(self, run: Run) -> None:
         """Ask the run's endpoint for its answer, or for a further sample."""

@@ -22,7 +22,7 @@ from pointsman.live.handle import Handle
 from pointsman.live.held import HeldAnswer
 from pointsman.live.metering import Energy
 from pointsman.live.samples import Samples
-from pointsman.types import Disposition, Endpoint, Outcome
+from pointsman.types import Disposition, Endpoint, Outcome, Turn
 from pointsman.units import price_usd
 
 _log: Final = logging.getLogger(__name__)
@@ -37,11 +37,11 @@ class Run:
     Each of its tasks runs `ask`; `ended` says what came of that, also where the task was cancelled before it began.
 
     Args:
-        held: see `Dispatch`.
+        held, turn: see `Dispatch`.
     """
 
-    def __init__(self, handle: Handle, endpoint: Endpoint, held: int) -> None:
-        self.handle, self.endpoint, self._held = handle, endpoint, held
+    def __init__(self, handle: Handle, endpoint: Endpoint, held: int, turn: Turn | None = None) -> None:
+        self.handle, self.endpoint, self._held, self._turn = handle, endpoint, held, turn
         self._answer = HeldAnswer(handle.request, endpoint) if held else None
         self._samples: Samples | None = None
 
@@ -53,7 +53,8 @@ class Run:
         handle, answer, usage = self.handle, self._answer, None
         if self._samples is None:
             handle.sent(clock.now())
-        async with aclosing(engine.run(answer.request if answer else handle.request)) as pieces:
+        request = replace(answer.request if answer else handle.request, turn=self._turn)
+        async with aclosing(engine.run(request)) as pieces:
             async for piece in pieces:
                 if not isinstance(piece, Chunk):
                     usage = piece

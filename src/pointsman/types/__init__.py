@@ -36,6 +36,7 @@ from pointsman.types.request import (
     Prompt,
     Request,
     Slo,
+    Turn,
     Weights,
 )
 from pointsman.types.router import Router
@@ -78,6 +79,7 @@ __all__ = [
     "Router",
     "RunCost",
     "Slo",
+    "Turn",
     "Valuation",
     "ValueTerms",
     "Weights",

@@ -153,6 +153,21 @@ class Slo:
 
 
 @dataclass(frozen=True, slots=True)
+class Turn:
+    """How a request stood in its endpoint's queue when it was sent on.
+
+    Attributes:
+        key: the order policy's; lower runs first.
+        waited_s: since it arrived.
+        predicted_tokens: of its answer there; None where none are predicted.
+    """
+
+    key: float
+    waited_s: float = 0.0
+    predicted_tokens: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Request:
     """One query.
 
@@ -161,6 +176,7 @@ class Request:
         limits: what the chosen endpoint must keep; None where nothing is demanded.
         allow_skip: it may be skipped, or must not be; None leaves that to the configured admission.
         put_off_s: when its admission first put it off, on the driver's clock; None if it did not.
+        turn: set when it is sent to an endpoint by way of a queue, for engines that have a queue of their own.
         payload: what the engine sends; no stage below the engines reads it.
     """
 
@@ -179,6 +195,7 @@ class Request:
     router: Router | None = None
     allow_skip: bool | None = None
     put_off_s: float | None = None
+    turn: Turn | None = None
     payload: Any = field(default=None, compare=False, repr=False)
 
     def put_off(self, now: float) -> Self:
