@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -52,9 +51,7 @@ jobs = st.builds(
     st.one_of(st.none(), st.integers(1, 45).map(float)),
 )
 streams = st.lists(jobs, min_size=1, max_size=14).map(lambda found: sorted(found, key=lambda job: job.at_s))
-limits = st.builds(
-    EngineLimits, st.integers(1, 6), st.integers(8, 64), st.integers(25, 60), st.just(4)
-)
+limits = st.builds(EngineLimits, st.integers(1, 6), st.integers(8, 64), st.integers(25, 60), st.just(4))
 
 
 @dataclass
@@ -149,10 +146,9 @@ def _waiting(number: int, job: Job, step: int, served: int) -> EngineSequence:
     return EngineSequence(number, job.at_s, job.predicted, served, job.prompt + served, 0, 0, False, step)
 
 
-def drive(engine: SimulatedEngine, stream: list[Job], looks: list[float] = []) -> dict[int, tuple]:
-    """What a driver does; `looks` are times at which it also asks for nothing in particular."""
-    events = [(job.at_s, number) for number, job in enumerate(stream)] + [(at_s, -1) for at_s in looks]
-    heapq.heapify(events)
+def drive(engine: SimulatedEngine, stream: list[Job]) -> dict[int, tuple]:
+    """What a driver does."""
+    events = [(job.at_s, number) for number, job in enumerate(stream)]
     ended = {}
     while events or engine.due_s() < inf:
         now = min(engine.due_s(), events[0][0] if events else inf)
@@ -165,9 +161,8 @@ def drive(engine: SimulatedEngine, stream: list[Job], looks: list[float] = []) -
                     service.preemptions,
                 )  # fmt: skip
             continue
-        at_s, number = heapq.heappop(events)
-        if number >= 0:
-            engine.start(make_request(str(number)), at_s, at_s)
+        at_s, number = events.pop(0)
+        engine.start(make_request(str(number)), at_s, at_s)
     return ended
 
 
@@ -180,7 +175,7 @@ def engine_of(own: EngineLimits, order: IterationOrder, stream: list[Job]) -> Si
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.name)
-@settings(max_examples=120)
+@settings(max_examples=50)
 @given(stream=streams, own=limits)
 def test_stretches_end_when_their_steps_would(order, stream, own):
     expected = PlainEngine(own, order, stream).run()
@@ -188,3 +183,91 @@ def test_stretches_end_when_their_steps_would(order, stream, own):
     assert found.keys() == expected.keys(), "nothing lost, nothing twice"
     for number, figures in expected.items():
         assert found[number] == pytest.approx(figures, abs=1e-12, rel=1e-12)
+
+
+def let_in_before(engine: PlainEngine):
+    """(passed, let in, step): pairs of which the second was let in while the first waited on."""
+    for step, (views, chosen) in enumerate(engine.steps):
+        runs = {number for number, _ in chosen.run}
+        waiting = [view for view in views if not view.running]
+        for other in waiting:
+            for passed in waiting:
+                if other.number in runs and passed.number not in runs:
+                    yield passed, other, step
+
+
+bounds = settings(max_examples=40)
+
+
+@bounds
+@given(stream=streams, own=limits)
+def test_fcfs_lets_nobody_in_before_an_earlier_one(stream, own):
+    engine = PlainEngine(own, FcfsIteration(), stream)
+    engine.run()
+    assert all(other.number < passed.number for passed, other, _ in let_in_before(engine))
+
+
+@bounds
+@given(stream=streams, own=limits)
+def test_bounded_lets_in_later_ones_only_within_its_bound(stream, own):
+    engine = PlainEngine(own, BoundedIteration(STRETCH_S, CAP_TOKENS), stream)
+    engine.run()
+
+    def tokens(view):
+        return CAP_TOKENS if view.predicted_tokens is None else min(view.predicted_tokens, CAP_TOKENS)
+
+    for passed, other, _ in let_in_before(engine):
+        if other.number > passed.number:
+            allowed_s = STRETCH_S * (tokens(passed) - tokens(other))
+            assert 0 <= other.arrived_s - passed.arrived_s <= allowed_s + 1e-9
+
+
+@bounds
+@given(stream=streams, own=limits, preempts=st.booleans())
+def test_ranked_lets_in_later_ones_only_if_predicted_shorter(stream, own, preempts):
+    engine = PlainEngine(own, RankedIteration(preempts=preempts), stream)
+    engine.run()
+    for passed, other, _ in let_in_before(engine):
+        if other.number > passed.number:
+            assert other.predicted_tokens is not None
+            assert passed.predicted_tokens is None or other.predicted_tokens < passed.predicted_tokens
+
+
+@bounds
+@given(stream=streams, own=limits)
+def test_promoted_ones_are_passed_only_by_those_that_waited_longer(stream, own):
+    engine = PlainEngine(own, ORDERS[3], stream)
+    engine.run()
+    for passed, other, step in let_in_before(engine):
+        if step - passed.since_step >= THRESHOLD:
+            assert step - other.since_step >= step - passed.since_step
+
+
+@bounds
+@given(stream=streams, own=limits)
+def test_mlfq_lets_in_only_those_served_less_or_earlier(stream, own):
+    engine = PlainEngine(own, MlfqIteration(4), stream)
+    engine.run()
+    for passed, other, _ in let_in_before(engine):
+        levels = [(view.served_tokens // 4 + 1).bit_length() for view in (other, passed)]
+        assert (levels[0], other.number) < (levels[1], passed.number)
+
+
+def test_promotion_ends_the_starvation_that_ranking_alone_allows():
+    """Short ones that keep one slot busy, and a long one that comes with the first."""
+    stream = [Job(0.022 * k, 1, 2, 2.0) for k in range(60)]
+    stream.insert(1, Job(0.001, 1, 30, 30.0))
+    first_s = {}
+    for order in (RankedIteration(preempts=True), ORDERS[3]):
+        first_s[order.name] = drive(engine_of(EngineLimits(1, 8, 100, 4), order, stream), stream)[1][1]
+    step_s = 0.012
+    assert first_s["ranked+preemption"] > 60 * 0.022
+    assert first_s["ranked+promotion"] < (THRESHOLD + 3) * step_s
+
+
+def test_bounds_are_said_in_numbers():
+    assert "waited 7 steps" in ORDERS[3].bound
+    assert "got 3 tokens" in ORDERS[3].bound
+    assert "at most 1.5 s" in ORDERS[4].bound
+    assert "ends at 4 tokens" in ORDERS[5].bound
+    assert all(order.bound for order in ORDERS)
