@@ -137,7 +137,7 @@ def beside(results: dict[str, list[dict[str, float]]], order: str) -> list[dict[
         found.append(
             own
             | {
-                "way_to_sjf": (first["token_s mean"] - own["token_s mean"]) / way,
+                "way_to_sjf": (first["token_s mean"] - own["token_s mean"]) / way if way else np.nan,
                 "times_under_fcfs_mean": first["token_s mean"] / own["token_s mean"],
                 "times_under_fcfs_p90": first["token_s p90"] / own["token_s p90"],
                 "p99_token_over_fcfs": own["token_s p99"] / first["token_s p99"],
@@ -221,7 +221,7 @@ def draw_burst(rows: Sequence[dict[str, Cell]], path: Path) -> None:
         "Simulated: answers of Vicuna-13B to LMSYS-Chat-1M, ranked by a published classifier; Llama-2-70B on eight A100. "
         "sjf is foresight. python bench/order.py",
     )
-    save(figure, path)
+    save(figure, path, ("png",))
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from pointsman.report.simulation_plot import Curve, LoadLine, draw_cdfs, draw_lo
 from pointsman.sim.compare import Run, compare
 from pointsman.sim.measures import Goal
 from pointsman.sim.result import SimResult
-from pointsman.sim.served import OrderSettings, Serving, serve
+from pointsman.sim.served import ORDERS, OrderSettings, Serving, serve
 from pointsman.types import Endpoint
 
 
@@ -117,6 +117,8 @@ def simulate(
     sites = sites_of(endpoints, engine or [], slots, step_tokens, kv_blocks)
     settings = OrderSettings(stretch=stretch, cap_tokens=cap_tokens, quantum_tokens=quantum_tokens)
     servings = {name: Serving(name, place, lead, settings) for name in _words(order)}
+    if not servings:
+        raise BadRequest(f"--compare names no order: {order!r}", remedy=f"Choose among {', '.join(ORDERS)}")
     for serving in servings.values():
         serving.check()
     drawn = Requests(source, sites)
