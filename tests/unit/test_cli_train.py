@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from pointsman.cli.group import ErrorGroup
 from pointsman.cli.train import train
+from pointsman.predict.length.learned import LearnedLengths
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.learned_model import LearnedModel
 from pointsman.testing.outcomes import capital_question, made_outcomes, proof_question
@@ -329,3 +330,53 @@ def test_an_unknown_model_names_the_known(run: Callable[..., Result], tmp_path: 
     result = run("--outcomes", tmp_path, "--model", "deep")
     assert result.exit_code == 2
     assert "Models: blend, trained, knn, prior" in text_of(result)
+
+
+def test_lengths_are_learnt_without_labels_and_reported_by_folder(
+    run: Callable[..., Result], tmp_path: Path
+) -> None:
+    pytest.importorskip("matplotlib")
+    folders = []
+    for number, name in enumerate(("first", "second")):
+        matrix = made_outcomes(np.random.default_rng(number), 120, (name,))
+        ids = [f"{name}/{query}" for query in matrix.query_ids]
+        tokens = [*matrix.output_tokens[:-1, 0].astype(int).tolist(), None]
+        queries = {"query_id": ids, "prompt": matrix.prompts, "task": matrix.tasks}
+        outcomes = {"query_id": ids, "model": [name] * 120, "score": [None] * 120, "output_tokens": tokens}
+        folders.append(write(tmp_path / name, queries, outcomes))
+    out, plots = tmp_path / "length", tmp_path / "plots"
+    words = ("--target", "length", "--outcomes", folders[0], "--outcomes", folders[1], "--out", out)
+    result = run(*words, "--plots", plots)
+    assert result.exit_code == 0, result.output
+    said = text_of(result)
+    assert "238 queries (119 different prompts), 2 endpoints, 238 lengths" in said
+    assert "Kendall's tau over all pairs" in said
+    assert {path.name for path in plots.iterdir()} == {"lengths.png", "lengths.svg", "tau.png", "tau.svg"}
+    model = LearnedLengths.read(out)
+    asked = [capital_question(5_001), proof_question(5_002)]
+    short, long = model.forecast(Queries.without_task(asked)).mean(axis=(1, 2))
+    assert long > 4 * short
+    measured = model.about["held_out"]
+    assert measured["tau_within"] > 0.4
+    assert measured["held_80"] == pytest.approx(0.8, abs=0.1)
+    assert set(measured["sets"]) == {"first", "second"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--target", "tempo"), "there is no target 'tempo'"),
+        (("--target", "length", "--model", "blend"), "a score by 'blend'"),
+        (("--target", "length", "--tasks"), "Leave out --tasks"),
+        (("--target", "length"), "has a length"),
+    ],
+)
+def test_lengths_that_can_not_be_learnt_say_why(
+    run: Callable[..., Result], tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    columns = {"score": [1.0, 0.0], "output_tokens": [None, None]}
+    outcomes = {"query_id": ["a", "b"], "model": ["m", "m"], **columns}
+    folder = write(tmp_path / "outcomes", QUERIES, outcomes)
+    result = run("--outcomes", folder, "--out", tmp_path / "length", *words)
+    assert result.exit_code != 0
+    assert said in text_of(result)

@@ -60,6 +60,19 @@ def coverage(measured: Floats, low: Floats, high: Floats) -> float:
     return float(((measured >= low) & (measured <= high)).mean())
 
 
+def quantile_loss(measured: Floats, curves: Floats, levels: Floats) -> float:
+    """Mean pinball loss of quantiles, in the unit of what is measured: the lower, the better the distribution.
+
+    Args:
+        measured: shape (N,).
+        curves: shape (N, Q), or (Q,) for one curve for all.
+        levels: shape (Q,), in (0, 1).
+    """
+    check_columns(measured)
+    above = measured[:, None] - curves
+    return float(np.maximum(levels * above, (levels - 1) * above).mean())
+
+
 def mean_relative_width(low: Floats, high: Floats, predicted: Floats) -> float:
     """Mean of (high - low) / predicted."""
     check_columns(low, high, predicted)

@@ -12,6 +12,7 @@ from pointsman.metrics.regression import (
     mape,
     mean_relative_width,
     median_ape,
+    quantile_loss,
     r2,
     rank_correlation,
 )
@@ -65,3 +66,15 @@ def test_bootstrap_holds_the_truth_as_often_as_it_says() -> None:
 def test_bad_columns_are_refused(measured: np.ndarray, predicted: np.ndarray, words: str) -> None:
     with pytest.raises(DataError, match=words):
         mape(measured, predicted)
+
+
+def test_quantile_loss_is_least_at_the_quantiles() -> None:
+    rng = np.random.default_rng(5)
+    measured, levels = rng.exponential(10.0, 4_000), np.array([0.1, 0.5, 0.9])
+    best = np.quantile(measured, levels)
+    least = quantile_loss(measured, best, levels)
+    for factor in (0.9, 1.1):
+        assert quantile_loss(measured, best * factor, levels) > least
+    assert quantile_loss(np.array([4.0]), np.array([[1.0, 4.0, 9.0]]), levels) == pytest.approx(
+        (0.3 + 0 + 0.5) / 3
+    )

@@ -100,15 +100,17 @@ class ScoreWeights:
     Attributes:
         dense: shape (D, C).
         buckets: shape (BUCKETS, C); C is 1 but for classes.
+        offset: shape (C,).
     """
 
     dense: Singles
     buckets: Singles
+    offset: Singles
 
     @classmethod
     def zero(cls, width: int) -> Self:
         """All texts score 0."""
-        return cls(np.zeros((width, 1), np.float32), np.zeros((BUCKETS, 1), np.float32))
+        return cls(*(np.zeros(shape, np.float32) for shape in ((width, 1), (BUCKETS, 1), (1,))))
 
     def scores(self, rows: TextRows) -> Singles:
         """Shape (R, C); a text's is the same in any batch."""
@@ -116,11 +118,12 @@ class ScoreWeights:
         for text, own in enumerate(rows.buckets):
             if len(own):
                 made[text] += self.buckets.take(own, 0).sum(axis=0) * np.float32(1 / np.sqrt(len(own)))
+        made += self.offset
         return made
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """As they are."""
-        return {"dense": self.dense, "buckets": self.buckets}
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:

@@ -17,6 +17,7 @@ from pointsman.types import Floats
 SCORES: Final = ("regression", "listmle", "pairwise")
 PRECISION: Final[Mapping[str, float]] = {"regression": 0.4, "listmle": 0.3, "pairwise": 0.3, "classes": 0.3}
 """Of the prior on weights, chosen on validation prompts (docs/log.md)."""
+_LEAST_SPREAD: Final = 1e-9
 _ROUNDS: Final = 150
 _TOLERANCE: Final = 1e-5
 
@@ -34,15 +35,26 @@ def fit_score(rows: TextRows, targets: Floats, weight: Floats, kind: str, seed: 
     Raises: MissingError without scipy. Cost: about a second for 10,000 short texts; `listmle` some ten.
     """
     columns = _Columns(rows)
+    centre = float(np.average(targets, weights=weight))
     if kind == "regression":
-        return columns.weights(_least_squares(columns, targets, weight, PRECISION[kind])[:, None])
-    rng = np.random.default_rng(seed)
-    loss = listmle(targets, rng) if kind == "listmle" else pairwise(targets, rng)
-    return columns.weights(_by_gradient(columns, loss, PRECISION[kind])[:, None])
+        found = _least_squares(columns, targets - centre, weight, PRECISION[kind])
+    else:
+        rng = np.random.default_rng(seed)
+        loss = listmle(targets, rng) if kind == "listmle" else pairwise(targets, rng)
+        found = _by_gradient(columns, loss, PRECISION[kind])
+        found /= max(float(columns.times(found).std()), _LEAST_SPREAD)  # a ranking has no scale of its own
+    offset = centre - float(np.average(columns.times(found), weights=weight))
+    return columns.weights(found[:, None], np.array([offset]))
 
 
 def fit_classes(rows: TextRows, labels: NDArray[np.int64], classes: int) -> ScoreWeights:
-    """Scores of classes whose softmax is their probability, shape (., classes); a baseline."""
+    """Scores whose softmax is each class's probability; a baseline.
+
+    Args:
+        rows: N texts.
+        labels: shape (N,), below `classes`.
+        classes: how many scores a text has.
+    """
     columns = _Columns(rows)
     n, hot = len(labels), np.eye(classes)[labels]
     start = np.log(hot.mean(axis=0) + 1e-3)
@@ -57,13 +69,7 @@ def fit_classes(rows: TextRows, labels: NDArray[np.int64], classes: int) -> Scor
         slope = columns.across(chance - hot).ravel() + PRECISION["classes"] * flat
         return loss / n, slope / n
 
-    return columns.weights(_minimum(objective, columns.width * classes).reshape(-1, classes))
-
-
-def softmax_start(labels: NDArray[np.int64], classes: int) -> Floats:
-    """What `fit_classes` adds to its scores: the classes' log shares."""
-    made: Floats = np.log(np.eye(classes)[labels].mean(axis=0) + 1e-3)
-    return made
+    return columns.weights(_minimum(objective, columns.width * classes).reshape(-1, classes), start)
 
 
 class _Columns:
@@ -88,17 +94,17 @@ class _Columns:
         """The transpose times slopes of shape (N, ...)."""
         return np.concatenate([self._dense.T @ slopes, self._back @ slopes])
 
-    def weights(self, fitted: Floats) -> ScoreWeights:
-        """As weights of all buckets, shape (width, C)."""
+    def weights(self, fitted: Floats, offset: Floats) -> ScoreWeights:
+        """Fitted weights, shape (width, C), as weights of all buckets."""
         buckets = np.zeros((BUCKETS, fitted.shape[1]), np.float32)
         buckets[self._held] = fitted[self._d :]
-        return ScoreWeights(np.ascontiguousarray(fitted[: self._d], np.float32), buckets)
+        dense = np.ascontiguousarray(fitted[: self._d], np.float32)
+        return ScoreWeights(dense, buckets, offset.astype(np.float32))
 
 
 def _least_squares(columns: _Columns, targets: Floats, weight: Floats, precision: float) -> Floats:
-    """Ridge regression by LSQR; the constant is left to who calibrates the score."""
+    """Ridge regression by LSQR of targets about 0."""
     root = np.sqrt(weight)
-    centred = root * (targets - np.average(targets, weights=weight))
     linalg = scipy_part("sparse.linalg")
     operator = linalg.LinearOperator(
         columns.shape,
@@ -107,7 +113,9 @@ def _least_squares(columns: _Columns, targets: Floats, weight: Floats, precision
         dtype=np.float64,
     )
     damp = np.sqrt(precision)
-    found: Any = linalg.lsqr(operator, centred, damp=damp, iter_lim=_ROUNDS, atol=_TOLERANCE, btol=_TOLERANCE)
+    found: Any = linalg.lsqr(
+        operator, root * targets, damp=damp, iter_lim=_ROUNDS, atol=_TOLERANCE, btol=_TOLERANCE
+    )
     return np.asarray(found[0], dtype=np.float64)
 
 
