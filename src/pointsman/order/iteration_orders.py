@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from pointsman.order.iteration import NEVER, EngineSequence
+from pointsman.errors import BadRequest
+from pointsman.order.iteration import NEVER, EngineSequence, IterationOrder
 
 _UNKNOWN_TOKENS: Final = 1e9
 """Above every prediction: one without any runs after those that have one."""
@@ -123,3 +125,37 @@ class MlfqIteration:
         ends_tokens = self._quantum * (2 ** (level + 1) - 1)
         decodes = sequence.running and not sequence.prefill_tokens
         return float(level), 0.0, step + ends_tokens - sequence.served_tokens if decodes else NEVER
+
+
+ITERATION_ORDERS: Final = ("fcfs", "ranked", "ranked+preemption", "ranked+promotion", "bounded", "mlfq")
+
+
+@dataclass(frozen=True, slots=True)
+class IterationSettings:
+    """Settings of the orders above, which say what they mean."""
+
+    stretch_s: float = 0.2
+    cap_tokens: float = 4096.0
+    threshold_steps: int = THRESHOLD_STEPS
+    quantum_steps: int = QUANTUM_STEPS
+    quantum_tokens: int = 32
+
+
+def iteration_order(name: str, settings: IterationSettings) -> IterationOrder:
+    """An order by its name. Raises: BadRequest for one that is not in `ITERATION_ORDERS`."""
+    match name:
+        case "fcfs":
+            return FcfsIteration()
+        case "ranked":
+            return RankedIteration()
+        case "ranked+preemption":
+            return RankedIteration(preempts=True)
+        case "ranked+promotion":
+            return RankedIteration(
+                threshold_steps=settings.threshold_steps, quantum_steps=settings.quantum_steps
+            )
+        case "bounded":
+            return BoundedIteration(settings.stretch_s, settings.cap_tokens)
+        case "mlfq":
+            return MlfqIteration(settings.quantum_tokens)
+    raise BadRequest(f"there is no order {name!r}", remedy=f"Choose among {', '.join(ITERATION_ORDERS)}")

@@ -19,10 +19,8 @@ from pointsman.order.iteration import IterationOrder
 from pointsman.order.iteration_orders import (
     QUANTUM_STEPS,
     THRESHOLD_STEPS,
-    BoundedIteration,
-    FcfsIteration,
-    MlfqIteration,
-    RankedIteration,
+    IterationSettings,
+    iteration_order,
 )
 from pointsman.order.ranked import ShortestPredicted
 from pointsman.scheduler import Scheduler, SchedulerOptions
@@ -80,22 +78,16 @@ def gateway_order(name: str, settings: OrderSettings, token_s: float) -> OrderPo
 
 def engine_order(name: str, settings: OrderSettings, token_s: float) -> IterationOrder:
     """An order inside an engine; `token_s` is what a token takes alone. Raises: BadRequest for an unknown name."""
-    match name:
-        case "fcfs":
-            return FcfsIteration()
-        case "ranked" | "sjf":
-            return RankedIteration()
-        case "ranked+preemption":
-            return RankedIteration(preempts=True)
-        case "ranked+promotion":
-            return RankedIteration(
-                threshold_steps=settings.threshold_steps, quantum_steps=settings.quantum_steps
-            )
-        case "bounded":
-            return BoundedIteration(settings.stretch * token_s, settings.cap_tokens)
-        case "mlfq":
-            return MlfqIteration(settings.quantum_tokens)
-    raise _unknown(name)
+    if name not in ORDERS:
+        raise _unknown(name)
+    inside = IterationSettings(
+        settings.stretch * token_s,
+        settings.cap_tokens,
+        settings.threshold_steps,
+        settings.quantum_steps,
+        settings.quantum_tokens,
+    )
+    return iteration_order("ranked" if name == "sjf" else name, inside)
 
 
 def _unknown(name: str) -> BadRequest:
