@@ -38,10 +38,9 @@ def listmle(targets: Floats, rng: np.random.Generator) -> Loss:
 
     def loss(scores: Floats) -> tuple[float, Floats]:
         drawn = -scores[members]  # the shortest has the highest chance to be picked first
-        raised = np.exp(drawn - drawn.max(axis=1, keepdims=True))
-        left = np.cumsum(raised[:, ::-1], axis=1)[:, ::-1]
-        total = (np.log(left) - np.log(raised)).sum()
-        slope = raised * np.cumsum(1 / left, axis=1) - 1
+        left = np.logaddexp.accumulate(drawn[:, ::-1], axis=1)[:, ::-1]
+        total = (left - drawn).sum()
+        slope = np.exp(drawn + np.logaddexp.accumulate(-left, axis=1)) - 1
         by_text = np.bincount(members.ravel(), -slope.ravel(), minlength=n)
         return float(total) / _PARTITIONS, by_text / _PARTITIONS
 

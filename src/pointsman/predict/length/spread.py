@@ -45,7 +45,8 @@ class Spread:
 
     def at(self, features: Floats | Singles) -> Floats:
         """The spread of R rows, shape (R,), above 0; within `MOST_LOG` of the average text's."""
-        log = np.clip(features @ self.weights[1:], -MOST_LOG, MOST_LOG)
+        # Not a product of matrices, which rounds a row otherwise in another batch.
+        log = np.clip((features * self.weights[1:]).sum(axis=1), -MOST_LOG, MOST_LOG)
         made: Floats = np.exp(self.weights[0] + log)
         return made
 
