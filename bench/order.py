@@ -27,7 +27,7 @@ from pointsman.data.tables import read_columns
 from pointsman.report.bench import Cell, bench_parser, interval_cells, shared_data, write_results
 from pointsman.report.figure import MARKERS, PALETTE, caption, new_figure, save, styled, title
 from pointsman.sim.compare import over_seeds
-from pointsman.sim.engine import EngineLimits
+from pointsman.sim.engine_request import EngineLimits
 from pointsman.sim.measures import latencies, measures
 from pointsman.sim.result import SimResult
 from pointsman.sim.served import OrderSettings, Serving, Site, serve

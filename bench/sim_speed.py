@@ -15,7 +15,7 @@ import time
 import numpy as np
 
 from pointsman.report.bench import Cell, bench_parser, write_results
-from pointsman.sim.engine import EngineLimits
+from pointsman.sim.engine_request import EngineLimits
 from pointsman.sim.served import Serving, Site, serve
 from pointsman.sim.step_times import times_named
 from pointsman.sim.workload import Workload, gamma_arrivals

@@ -16,7 +16,8 @@ from pointsman.order.iteration_orders import (
     MlfqIteration,
     RankedIteration,
 )
-from pointsman.sim.engine import EngineLimits, Lengths, SimulatedEngine
+from pointsman.sim.engine import SimulatedEngine
+from pointsman.sim.engine_request import EngineLimits, Lengths
 from pointsman.sim.step_times import PS, StepTimes
 from pointsman.sim.stretch import picoseconds
 from pointsman.testing.fakes import make_request

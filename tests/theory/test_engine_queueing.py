@@ -13,7 +13,7 @@ from math import inf
 import numpy as np
 import pytest
 
-from pointsman.sim.engine import EngineLimits
+from pointsman.sim.engine_request import EngineLimits
 from pointsman.sim.result import SimResult
 from pointsman.sim.served import Serving, Site, serve
 from pointsman.sim.step_times import StepTimes

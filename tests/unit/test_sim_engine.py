@@ -17,7 +17,8 @@ from pointsman.order.iteration_orders import FcfsIteration
 from pointsman.scheduler import Scheduler
 from pointsman.sim.compare import over_seeds
 from pointsman.sim.driver import simulate
-from pointsman.sim.engine import EngineLimits, Lengths, SimulatedEngine
+from pointsman.sim.engine import SimulatedEngine
+from pointsman.sim.engine_request import EngineLimits, Lengths
 from pointsman.sim.measures import Goal, measures
 from pointsman.sim.result import DISPOSITIONS
 from pointsman.sim.served import ORDERS, OrderSettings, Serving, Site, serve
@@ -117,7 +118,7 @@ def test_ten_thousand_cancellations_in_the_engine_leave_it_empty():
             assert engine.advance(0.001 * n) == []
     while engine.due_s() < np.inf:
         assert engine.advance(engine.due_s()) == []
-    assert len(engine._of_number) == len(engine._held) == 0
+    assert len(engine) == 0
 
 
 def test_energy_is_the_engines_and_is_shared():

@@ -11,7 +11,7 @@ import numpy as np
 
 from pointsman.data.tables import column_names, read_columns
 from pointsman.errors import BadRequest
-from pointsman.sim.engine import EngineLimits
+from pointsman.sim.engine_request import EngineLimits
 from pointsman.sim.served import Site
 from pointsman.sim.step_times import shipped_times, times_named
 from pointsman.sim.workload import Workload, gamma_arrivals

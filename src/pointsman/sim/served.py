@@ -25,7 +25,8 @@ from pointsman.order.iteration_orders import (
 from pointsman.order.ranked import ShortestPredicted
 from pointsman.scheduler import Scheduler, SchedulerOptions
 from pointsman.sim.driver import SimOptions, simulate
-from pointsman.sim.engine import EngineLimits, SimulatedEngine
+from pointsman.sim.engine import SimulatedEngine
+from pointsman.sim.engine_request import EngineLimits
 from pointsman.sim.result import SimResult
 from pointsman.sim.service import FixedService
 from pointsman.sim.step_times import StepTimes

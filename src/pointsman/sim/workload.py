@@ -9,7 +9,7 @@ from typing import Final, Self
 import numpy as np
 
 from pointsman.errors import BadRequest
-from pointsman.sim.engine import Lengths
+from pointsman.sim.engine_request import Lengths
 from pointsman.sim.step_times import StepTimes
 from pointsman.types import CostTable, Endpoint, Estimate, Floats, Prompt, Request
 
