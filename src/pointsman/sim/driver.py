@@ -25,7 +25,6 @@ from typing import Final
 import numpy as np
 
 from pointsman.clock import VirtualClock
-from pointsman.errors import BadRequest
 from pointsman.events import (
     Abort,
     Arrived,
@@ -48,13 +47,12 @@ from pointsman.learn.base import Learner
 from pointsman.predict.base import Predictor
 from pointsman.predict.check import fault_of
 from pointsman.scheduler import Scheduler
+from pointsman.sim.outside import outside_events
 from pointsman.sim.result import SimResult, Tally
-from pointsman.sim.service import EngineModel, Service, ServiceModel
+from pointsman.sim.service import EngineModel, Service, ServiceModel, outcome_of
 from pointsman.store.base import DecisionSink
 from pointsman.types import Disposition, Endpoint, Outcome, Request, with_all_runs
-from pointsman.units import price_usd
 
-METER: Final = "simulated"
 _STREAM: Final = 0x53494D
 """Keeps the services' draws apart from arrivals that a caller drew under the same seed."""
 
@@ -134,7 +132,7 @@ def simulate(
     Raises: BadRequest if times fall. Equal arguments give equal results (invariant 5).
     Cost: O(log of what is alive) an event besides the scheduler's own.
     """
-    outside = _outside(arrivals, also)
+    outside = outside_events(arrivals, also)
     options = options or SimOptions()
     engines = engines or {}
     return _Simulation(scheduler, predictor, learner, outside, service, engines, clock, options, sink).run()
@@ -269,7 +267,7 @@ class _Simulation:
         services = [self._service.serve(alive.request, endpoint, running, self._rng)]
         while len(services) < held and not services[-1].fails:
             services.append(self._service.serve(alive.request, endpoint, running, self._rng))
-        outcome, *samples = (_outcome(alive.request.id, endpoint, service) for service in services)
+        outcome, *samples = (outcome_of(alive.request.id, endpoint, service) for service in services)
         event: Event = Completed(alive.request.id, outcome, services[0].signals, tuple(samples))
         if services[0].fails:
             event = Failed(alive.request.id, outcome)
@@ -296,49 +294,8 @@ class _Simulation:
         endpoint = self._endpoints[name]
         self._due[name] = inf, 0
         for request_id, service in self._engines[name].advance(now):
-            outcome = _outcome(request_id, endpoint, service)
+            outcome = outcome_of(request_id, endpoint, service)
             self._alive[request_id].service = service
             self._tally.stop(name)
             yield Failed(request_id, outcome) if service.fails else Completed(request_id, outcome)
         self._await(name, now)
-
-
-def _outcome(request_id: str, endpoint: Endpoint, service: Service) -> Outcome:
-    if service.fails:
-        return Outcome(request_id, endpoint.name, Disposition.FAILED, "the simulated endpoint failed")
-    return Outcome(
-        request_id=request_id,
-        endpoint=endpoint.name,
-        disposition=Disposition.ANSWERED,
-        input_tokens=service.input_tokens,
-        output_tokens=service.output_tokens,
-        ttft_s=service.ttft_s,
-        tpot_s=service.tpot_s,
-        e2e_s=service.duration_s,
-        energy_j=service.energy_j,
-        energy_modelled=True,
-        meter=METER,
-        price_usd=price_usd(
-            service.input_tokens or 0,
-            service.output_tokens,
-            endpoint.usd_per_input_token,
-            endpoint.usd_per_output_token,
-        ),
-        quality=service.quality,
-    )
-
-
-def _outside(
-    arrivals: Iterable[tuple[float, Request]], also: Iterable[tuple[float, Event]]
-) -> Iterator[tuple[float, Event]]:
-    """Both streams as one, read one ahead each. Raises BadRequest where times fall."""
-    arriving = ((at_s, Arrived(request)) for at_s, request in arrivals)
-    last_s = -inf
-    for at_s, event in heapq.merge(also, arriving, key=lambda item: item[0]):
-        if not last_s <= at_s < inf:
-            raise BadRequest(
-                f"{type(event).__name__} at {at_s} s comes after one at {last_s} s",
-                remedy="Sort the arrivals and the other events by time",
-            )
-        last_s = at_s
-        yield at_s, event

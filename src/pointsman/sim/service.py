@@ -10,8 +10,10 @@ from typing import Final, Protocol
 import numpy as np
 
 from pointsman.predict.base import Predictor
-from pointsman.types import AnswerSignals, Endpoint, Estimate, Request
+from pointsman.types import AnswerSignals, Disposition, Endpoint, Estimate, Outcome, Request
+from pointsman.units import price_usd
 
+METER: Final = "simulated"
 _Z90: Final = 1.6448536269514722
 """An interval holds 90%: from the 5% to the 95% quantile, each so many standard deviations away."""
 
@@ -137,3 +139,29 @@ def _draw(estimate: Estimate, column: int, deviation: float) -> float:
     if not (value > 0 and end > 0):
         return value
     return value * math.exp(abs(deviation) * math.log(end / value) / _Z90)
+
+
+def outcome_of(request_id: str, endpoint: Endpoint, service: Service) -> Outcome:
+    """What the scheduler gets to know of a run."""
+    if service.fails:
+        return Outcome(request_id, endpoint.name, Disposition.FAILED, "the simulated endpoint failed")
+    return Outcome(
+        request_id=request_id,
+        endpoint=endpoint.name,
+        disposition=Disposition.ANSWERED,
+        input_tokens=service.input_tokens,
+        output_tokens=service.output_tokens,
+        ttft_s=service.ttft_s,
+        tpot_s=service.tpot_s,
+        e2e_s=service.duration_s,
+        energy_j=service.energy_j,
+        energy_modelled=True,
+        meter=METER,
+        price_usd=price_usd(
+            service.input_tokens or 0,
+            service.output_tokens,
+            endpoint.usd_per_input_token,
+            endpoint.usd_per_output_token,
+        ),
+        quality=service.quality,
+    )
