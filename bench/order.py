@@ -44,7 +44,7 @@ SEEDS, RATE_SEEDS = 5, 3
 BURST_ORDERS = ("fcfs", "sjf", "ranked", "ranked+promotion", "bounded", "mlfq")
 TICKS_S = (0.2, 0.5, 1, 2, 5, 10)
 LOADS = (0.7, 0.9, 1.0, 1.1)
-STRETCHES = (0.1, 0.3, 1.0, 3.0)
+STRETCHES = (0.3, 1.0, 2.0, 6.0, 20.0)
 
 
 @dataclass(frozen=True)
