@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import pointsman.engines.vllm
+from pointsman.engines.vllm.lengths import PromptLengths
 from pointsman.engines.vllm.line import Line, Places, Seen
 from pointsman.engines.vllm.options import options_of, predicted_of, waited_of
 from pointsman.engines.vllm.version import SUPPORTED, check_version, installed_version
@@ -24,6 +28,9 @@ from pointsman.order.iteration_orders import (
     RankedIteration,
     iteration_order,
 )
+from pointsman.predict.length.fit import fit_lengths
+from pointsman.predict.outcomes import OutcomeMatrix
+from pointsman.testing.outcomes import capital_question, proof_question
 
 THRESHOLD, QUANTUM, STRETCH_S, CAP = 5, 2, 0.5, 8.0
 NEEDS_VLLM = pytest.mark.skipif(find_spec("vllm") is None, reason="vLLM is not installed (docs/engines.md)")
@@ -205,6 +212,32 @@ def test_what_is_no_number_of_tokens_counts_as_no_prediction(value: object) -> N
 def test_no_answer_is_predicted_longer_than_it_may_be() -> None:
     assert predicted_of({"pointsman_predicted_tokens": 80}, 64) == 64.0
     assert predicted_of({"pointsman_predicted_tokens": 80}, 512) == 80.0
+
+
+def lengths_of(endpoints: tuple[str, ...], folder: Path) -> Path:
+    """Learnt lengths: proofs take long, capitals do not."""
+    prompts = tuple(ask(number) for number in range(15) for ask in (capital_question, proof_question))
+    tokens = np.tile(np.array([[10.0], [200.0]]), (15, len(endpoints)))
+    ids = tuple(map(str, range(len(prompts))))
+    unknown = np.full(tokens.shape, np.nan)
+    fit_lengths(OutcomeMatrix(ids, prompts, ("",) * len(prompts), endpoints, unknown, tokens)).model.write(
+        folder
+    )
+    return folder
+
+
+def decode(ids: Sequence[int]) -> str:
+    return "".join(map(chr, ids))
+
+
+def test_lengths_are_predicted_from_token_ids(tmp_path: Path) -> None:
+    folder = lengths_of(("a", "b"), tmp_path / "lengths")
+    with pytest.raises(ConfigError, match="are of a, b, and not of None"):
+        PromptLengths(folder, None, decode)
+    made = PromptLengths(folder, "b", decode)
+    short, long = ([ord(sign) for sign in ask(77)] for ask in (capital_question, proof_question))
+    assert 5 * made.tokens(short, 512) < made.tokens(long, 512)
+    assert made.tokens(long, 20) <= 20
 
 
 def test_another_version_of_vllm_is_refused_with_what_to_do() -> None:

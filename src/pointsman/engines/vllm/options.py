@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -22,10 +23,13 @@ class Options:
     Attributes:
         order: by what rank.
         most_preemptions: of one request for the sake of others; after that it keeps its slot.
+        lengths, lengths_endpoint: see `PromptLengths`; None: predictions come with requests only.
     """
 
     order: IterationOrder
     most_preemptions: int
+    lengths: Path | None = None
+    lengths_endpoint: str | None = None
 
 
 class _Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,6 +40,8 @@ class _Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threshold_steps: int = IterationSettings().threshold_steps
     quantum_steps: int = IterationSettings().quantum_steps
     quantum_tokens: int = IterationSettings().quantum_tokens
+    lengths: str | None = None
+    lengths_endpoint: str | None = None
 
 
 def options_of(additional: Mapping[str, Any]) -> Options:
@@ -62,7 +68,8 @@ def options_of(additional: Mapping[str, Any]) -> Options:
             raise _refused(f"{name} is {getattr(given, name)}, and must be at least {least}")
     if not (0.0 <= given.stretch_s < float("inf") and 0.0 < given.cap_tokens < float("inf")):
         raise _refused("stretch_s must be from 0 up, cap_tokens above 0")
-    return Options(order, given.most_preemptions)
+    lengths = None if given.lengths is None else Path(given.lengths)
+    return Options(order, given.most_preemptions, lengths, given.lengths_endpoint)
 
 
 def predicted_of(arguments: Mapping[str, Any] | None, max_tokens: int) -> float | None:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import logging
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+from vllm.tokenizers import cached_tokenizer_from_config
 from vllm.v1.core.sched.async_scheduler import AsyncScheduler
 from vllm.v1.core.sched.request_queue import SchedulingPolicy
 
+from pointsman.engines.priority import PREDICTED_TOKENS
+from pointsman.engines.vllm.lengths import PromptLengths
 from pointsman.engines.vllm.line import Line, Seen
 from pointsman.engines.vllm.options import options_of, predicted_of, waited_of
 from pointsman.errors import ConfigError
@@ -43,7 +47,22 @@ class Scheduler(AsyncScheduler):  # type: ignore[misc] # vLLM is not there where
             options.most_preemptions,
             _see,
         )
+        self._lengths = None
+        if options.lengths is not None:
+            tokenizer = cached_tokenizer_from_config(self.vllm_config.model_config)
+            decode = partial(tokenizer.decode, skip_special_tokens=True)
+            self._lengths = PromptLengths(options.lengths, options.lengths_endpoint, decode)
         _log.warning("requests run in the order %s: %s", options.order.name, options.order.bound)
+
+    def add_request(self, request: Request) -> None:
+        """A request comes, with a prediction or without."""
+        asked, prompt = request.sampling_params, request.prompt_token_ids
+        if self._lengths is not None and asked is not None and prompt:
+            known = asked.extra_args or {}
+            if PREDICTED_TOKENS not in known:
+                tokens = self._lengths.tokens(prompt, request.max_tokens)
+                asked.extra_args = {**known, PREDICTED_TOKENS: tokens}
+        super().add_request(request)
 
     def schedule(self, *args: Any, **kwargs: Any) -> SchedulerOutput:
         """One step of vLLM, with its queues in our order."""
