@@ -116,3 +116,24 @@ def test_bad_words_are_told(words, says):
     ended = simulate(*words)
     assert ended.exit_code == 2, ended.output
     assert says in ended.output
+
+
+def test_the_endpoints_of_a_configuration_have_engines_each(tmp_path):
+    config = tmp_path / "config.yaml"
+    entries = "".join(
+        f"  - model_name: {name}\n    litellm_params: {{model: openai/{name}, api_base: 'http://127.0.0.1:1/v1', api_key: none}}\n"
+        for name in ("small", "large")
+    )
+    config.write_text(
+        f"model_list:\n{entries}pointsman:\n  policy: {{name: random, seed: 1}}\n", encoding="utf-8"
+    )
+    engines = ["--engine", "small=llama2-70b-h100-x8", "--engine", "large=bloom-176b-a100-x8"]
+    ended = simulate(
+        str(config), *engines, "--slots", "8", "--rate", "2", "--requests", "60", "--compare", "fcfs"
+    )
+    assert ended.exit_code == 0, ended.output
+    assert "small: 8 slots, llama2-70b-h100-x8" in ended.output
+    assert "large: 8 slots, bloom-176b-a100-x8" in ended.output
+    untold = simulate(str(config), *engines[:2], "--burst", "5")
+    assert untold.exit_code == 2
+    assert "how fast is the engine of large?" in untold.output

@@ -59,7 +59,7 @@ COMMANDS: Final = {
     ),
     "simulate": (
         "pointsman.cli.simulate",
-        "Say what orders of the queue would come to, with an engine in virtual time.",
+        "Simulate orders of the queue, with the scheduler that serves and an engine in virtual time.",
     ),
     "import": (
         "pointsman.cli.import_formats",
