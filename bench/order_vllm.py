@@ -11,8 +11,11 @@ are not sent. Since `max_tokens` is the length here, the predictions that are se
     class ORDER      a server with `--scheduler-cls pointsman.engines.vllm.Scheduler`
 
     token_s          seconds a token of a request: its end, from the burst, by its tokens
-    way_to_sjf       share of the way from fcfs to sjf in the mean of token_s, at the same seed
-    tokens_per_s     output of the whole burst: how fast the machine was then
+    even_s           the same if the server had put out 100 tokens/s at any time: by what it had put out, to all, until the
+                     request ended. Other work on the machine moves token_s, not this
+    way_to_sjf       share of the way from fcfs to sjf in the mean of even_s, at the same seed
+    p90_under_fcfs   how often the p90 of even_s goes into that of fcfs
+    tokens_per_s     output of the whole burst
 
 Needs vLLM 0.32.0 and the model's folder (docs/engines.md), and says so where they are not there:
 
@@ -48,7 +51,8 @@ from pointsman.report.bench import Cell, bench_parser, interval_cells, shared_da
 from pointsman.sim.compare import over_seeds
 from pointsman.types import Api, Prompt, Request, Turn
 
-REQUESTS, SEEDS, SLOTS, SHRINK, MOST_TOKENS, UNSEEN = 80, 3, 8, 4, 128, 0.01
+REQUESTS, SEEDS, SLOTS, SHRINK, MOST_TOKENS, UNSEEN = 64, 3, 8, 4, 128, 0.01
+PACE: Final = 100.0
 READY_S: Final = 300.0
 CLASS: Final = "pointsman.engines.vllm.Scheduler"
 TIMEOUTS: Final = Timeouts(connect_s=60.0, first_byte_s=1800.0, between_chunks_s=600.0, total_s=1800.0)
@@ -223,11 +227,15 @@ def figures(tokens: np.ndarray, end_s: np.ndarray, usages: Sequence[Usage]) -> d
     """What is shown of a burst."""
     token_s = end_s / tokens
     first_s = np.array([usage.ttft_s for usage in usages], float)
+    even_s = served(tokens, first_s, end_s) / PACE / tokens
     between_s = np.array([usage.tpot_s for usage in usages if usage.tpot_s is not None])
     return {
         "token_s mean": float(token_s.mean()),
         "token_s p90": float(np.percentile(token_s, 90)),
         "token_s p99": float(np.percentile(token_s, 99)),
+        "even_s mean": float(even_s.mean()),
+        "even_s p90": float(np.percentile(even_s, 90)),
+        "even_s p99": float(np.percentile(even_s, 99)),
         "ttft_s mean": float(first_s.mean()),
         "ttft_s max": float(first_s.max()),
         "tpot_s p99": float(np.percentile(between_s, 99)),
@@ -237,6 +245,12 @@ def figures(tokens: np.ndarray, end_s: np.ndarray, usages: Sequence[Usage]) -> d
     }
 
 
+def served(tokens: np.ndarray, first_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
+    """Tokens put out to all requests until each ended; each is given its own at an even pace from its first to its last."""
+    share = (end_s[:, None] - first_s) / np.maximum(end_s - first_s, 1e-9)
+    return np.clip(share, 0.0, 1.0) @ tokens
+
+
 def table(found: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict[str, Cell]]:
     """A row a way: means over seeds; beside fcfs and sjf of the same seed with a 95% interval."""
     rows: list[dict[str, Cell]] = []
@@ -244,7 +258,7 @@ def table(found: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict[str, 
         row: dict[str, Cell] = {"way": name, "requests": REQUESTS, "slots": SLOTS, "seeds": len(runs)}
         for measure in runs[0]:
             row[measure.replace(" ", "_")] = float(np.mean([one[measure] for one in runs]))
-        mean, tail = "token_s mean", "token_s p90"
+        mean, tail = "even_s mean", "even_s p90"
         way, times = [], []
         for own, first, best in zip(runs, found["fcfs"], found["sjf"], strict=True):
             way.append((first[mean] - own[mean]) / (first[mean] - best[mean]))

@@ -28,7 +28,7 @@ from pointsman.order.iteration_orders import (
     RankedIteration,
     iteration_order,
 )
-from pointsman.predict.length.fit import fit_lengths
+from pointsman.predict.length.fit import LengthOptions, fit_lengths
 from pointsman.predict.outcomes import OutcomeMatrix
 from pointsman.testing.outcomes import capital_question, proof_question
 
@@ -220,9 +220,8 @@ def lengths_of(endpoints: tuple[str, ...], folder: Path) -> Path:
     tokens = np.tile(np.array([[10.0], [200.0]]), (15, len(endpoints)))
     ids = tuple(map(str, range(len(prompts))))
     unknown = np.full(tokens.shape, np.nan)
-    fit_lengths(OutcomeMatrix(ids, prompts, ("",) * len(prompts), endpoints, unknown, tokens)).model.write(
-        folder
-    )
+    matrix = OutcomeMatrix(ids, prompts, ("",) * len(prompts), endpoints, unknown, tokens)
+    fit_lengths(matrix, LengthOptions(folds=2)).model.write(folder)
     return folder
 
 
