@@ -61,7 +61,10 @@ def train(
     tasks: Annotated[
         bool, typer.Option("--tasks", help="Callers will name the task, so the model may use it.")
     ] = False,
-    folds: Annotated[int, typer.Option(min=2, help="Parts of the prompts that are held out in turn.")] = 5,
+    folds: Annotated[
+        int | None,
+        typer.Option(min=2, help="Parts of the prompts that are held out in turn; default 5, of length 10."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides which prompts are held out together.")] = 1,
     baselines: Annotated[
         bool, typer.Option("--baselines/--no-baselines", help="Fit knn and prior too, to compare.")
@@ -99,10 +102,10 @@ def train(
     if target == "length":
         if tasks:
             raise BadRequest("lengths are learnt from texts alone", remedy="Leave out --tasks")
-        kinds = LengthOptions(model or SCORES[0], features, folds, seed)
+        kinds = LengthOptions(model or SCORES[0], features, folds or 10, seed)
         train_lengths(outcomes, out, kinds, created, plots)
         return
-    options = FitOptions(model or "blend", features, folds, seed, tasks)
+    options = FitOptions(model or "blend", features, folds or 5, seed, tasks)
     check_replaceable(out)
     console = Console(highlight=False)
     with progress() as say:

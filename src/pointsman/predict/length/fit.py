@@ -45,13 +45,14 @@ class LengthOptions:
     Attributes:
         score: one of `score_fit.SCORES`.
         features: one of `kinds.FEATURES`.
-        folds: grouped folds for held-out forecasts, 2 or more.
+        folds: grouped folds for held-out forecasts, 2 or more; with few, intervals are those of a model that
+            learnt from fewer rows, and hold more than they say.
         seed: of the folds and the fit.
     """
 
     score: str = "regression"
     features: str = "hot"
-    folds: int = 5
+    folds: int = 10
     seed: int = 0
 
     def __post_init__(self) -> None:
