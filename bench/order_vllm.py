@@ -248,7 +248,8 @@ def figures(tokens: np.ndarray, end_s: np.ndarray, usages: Sequence[Usage]) -> d
 def served(tokens: np.ndarray, first_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
     """Tokens put out to all requests until each ended; each is given its own at an even pace from its first to its last."""
     share = (end_s[:, None] - first_s) / np.maximum(end_s - first_s, 1e-9)
-    return np.clip(share, 0.0, 1.0) @ tokens
+    put_out: np.ndarray = np.clip(share, 0.0, 1.0) @ tokens
+    return put_out
 
 
 def table(found: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict[str, Cell]]:
