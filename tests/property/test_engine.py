@@ -176,7 +176,7 @@ def engine_of(own: EngineLimits, order: IterationOrder, stream: list[Job]) -> Si
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: order.name)
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(stream=streams, own=limits)
 def test_stretches_end_when_their_steps_would(order, stream, own):
     expected = PlainEngine(own, order, stream).run()
@@ -197,7 +197,7 @@ def let_in_before(engine: PlainEngine):
                     yield passed, other, step
 
 
-bounds = settings(max_examples=40)
+bounds = settings(max_examples=30)
 
 
 @bounds

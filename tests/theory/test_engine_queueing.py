@@ -63,7 +63,7 @@ def sojourns_shared(workload: Workload) -> np.ndarray:
     return ends - workload.arrival_s
 
 
-@pytest.mark.parametrize(("slots", "load"), [(1, 0.5), (1, 0.7), (4, 3.0)])
+@pytest.mark.parametrize(("slots", "load"), [(1, 0.7), (4, 3.0)])
 def test_slots_that_serve_alone_are_mgc(slots, load):
     """M/M/1 and M/M/c (Erlang C) with a geometric service."""
     workload = arriving(load / MEAN_TOKENS)
@@ -79,13 +79,12 @@ def test_slots_that_serve_alone_are_mgc(slots, load):
     assert result.queue_s.mean() == pytest.approx(wait_s, rel=0.20)
 
 
-@pytest.mark.parametrize("kind", ["geometric", "constant", "two lengths"])
+@pytest.mark.parametrize("kind", ["geometric", "two lengths"])
 def test_a_step_as_long_as_it_has_sequences_is_processor_sharing(kind):
     """E[T] = E[S] / (1 - rho) for every distribution of service alike."""
     utilisation = 0.6
     outputs = {
         "geometric": None,
-        "constant": lambda rng: np.full(N, MEAN_TOKENS),
         "two lengths": lambda rng: np.where(rng.random(N) < 0.8, 10.0, 210.0),
     }
     workload = arriving(utilisation / MEAN_TOKENS, outputs[kind])
