@@ -64,7 +64,7 @@ def test_show_prints_yaml_with_defaults_and_without_keys(call):
     assert result.exit_code == 0
     assert KEY not in result.output
     shown = yaml.safe_load(result.stdout)
-    assert shown["pointsman"]["order"] == {"name": "fcfs"}
+    assert shown["pointsman"]["order"]["name"] == "fcfs"
     assert shown["pointsman"]["policy"]["weights"]["price"] == 0.0
     assert shown["model_list"][0]["litellm_params"]["api_key"] == "os.environ/OPENAI_API_KEY"
 
