@@ -207,7 +207,13 @@ def draw_burst(rows: Sequence[dict[str, Cell]], path: Path) -> None:
         for order, color, marker in zip(BURST_ORDERS, PALETTE, MARKERS, strict=False):
             mine = [row for row in rows if row["order"] == order]
             at = [str(row["slots"]) for row in mine]
-            axes.plot(at, [row[f"token_s_{word}"] for row in mine], color=color, marker=marker, label=order)
+            axes.plot(
+                at,
+                [float(str(row[f"token_s_{word}"])) for row in mine],
+                color=color,
+                marker=marker,
+                label=order,
+            )
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(FixedLocator(TICKS_S))
         axes.yaxis.set_major_formatter(ScalarFormatter())

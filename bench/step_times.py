@@ -46,7 +46,9 @@ def fitted(
     found = nnls(matrix * scale[:, None], weight)
     off = np.abs(matrix @ found / rows[:, 3] - 1)
     parts = float(off[: len(decode)].mean()), float(off[len(decode) :].mean())
-    times = StepTimes(name, source, *map(float, found), error=float(np.mean(parts)), power_w=power_w)
+    base_s, sequence_s, context_s, prefill_s = (float(value) for value in found)
+    error = float(np.mean(parts))
+    times = StepTimes(name, source, base_s, sequence_s, context_s, prefill_s, error, power_w)
     cells: dict[str, Cell] = {**asdict(times), "error_prefill": parts[1], "error_decode": parts[0]}
     return times, cells | {"rows": len(rows)}
 
