@@ -14,12 +14,15 @@ from pointsman.errors import ConfigError
 from pointsman.predict.base import Predictor, is_slow
 from pointsman.predict.endpoint import ProfilePredictor
 from pointsman.predict.learned import LearnedPredictor
+from pointsman.predict.length.columns import EndpointLengths
 from pointsman.predict.length.fit import LengthOptions, fit_lengths
 from pointsman.predict.length.learned import LearnedLengths
 from pointsman.predict.quality.base import Queries
 from pointsman.predict.quality.fit import FitOptions, fit_quality
+from pointsman.testing.contract import check_predictor, sample_requests
 from pointsman.testing.outcomes import capital_question, made_outcomes, proof_question
-from pointsman.types import Prompt, Request
+from pointsman.testing.profiles import made_artifact
+from pointsman.types import Endpoint, Prompt, Request
 
 CONFIG = """
 model_list:
@@ -77,6 +80,18 @@ def test_learnt_lengths_stand_before_the_profiles_and_costs_follow(folder: Path,
     )
     assert "length learnt from 100 answers" in inner.provenance["small"]
     assert "length learnt" not in inner.provenance["other"]
+
+
+def test_it_holds_to_the_protocol(folder: Path) -> None:
+    odd = [asked(text) for text in ("", "x" * 100_000, "\ud800\x00\U0001f600")] + [asked("List", 1)]
+    endpoints = (Endpoint("a", "small"), Endpoint("b", "other"))
+    fits = made_artifact(np.random.default_rng(3), {"small": 3.0, "other": 0.4})
+    model = LearnedLengths.read(folder / "lengths")
+
+    def made() -> ProfilePredictor:
+        return ProfilePredictor(endpoints, fits, 250.0, lengths=EndpointLengths(endpoints, model))
+
+    check_predictor(made, endpoints, [*sample_requests(), *odd])
 
 
 def test_a_cap_holds_for_a_learnt_length(folder: Path) -> None:
