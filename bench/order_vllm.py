@@ -144,8 +144,7 @@ async def serving(python: str, arguments: Sequence[str]) -> AsyncIterator[str]:
     """A server while the block runs; gives its base URL. Raises: EngineUnreachable with its last words."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    model = os.environ["POINTSMAN_VLLM_MODEL"]
-    fixed = f"--model {model} --served-model-name m --max-model-len 2048 --max-num-seqs {SLOTS} --host 127.0.0.1 --port {port}"
+    fixed = f"--model {os.environ['POINTSMAN_VLLM_MODEL']} --served-model-name m --max-model-len 2048 --max-num-seqs {SLOTS} --host 127.0.0.1 --port {port}"
     command = [
         python,
         "-m",
@@ -248,8 +247,7 @@ def figures(tokens: np.ndarray, end_s: np.ndarray, usages: Sequence[Usage]) -> d
 def served(tokens: np.ndarray, first_s: np.ndarray, end_s: np.ndarray) -> np.ndarray:
     """Tokens put out to all requests until each ended; each is given its own at an even pace from its first to its last."""
     share = (end_s[:, None] - first_s) / np.maximum(end_s - first_s, 1e-9)
-    put_out: np.ndarray = np.clip(share, 0.0, 1.0) @ tokens
-    return put_out
+    return np.asarray(np.clip(share, 0.0, 1.0) @ tokens)
 
 
 def table(found: Mapping[str, Sequence[Mapping[str, float]]]) -> list[dict[str, Cell]]:
