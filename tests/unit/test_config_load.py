@@ -203,7 +203,11 @@ speed: 1
         ("policy: {name: constrained, objective: {cost: 0}}", 4, "the objective weighs nothing"),
         ("policy: {name: constrained, patience_s: 0}", 4, "0"),
         ("order: {name: ranked, head_start_s: {default: 5}}", 4, "the order 'ranked' does not go by times"),
-        ("order: {name: bounded, head_start_s: {vip: 5}}", 4, "order.head_start_s names 'vip', which is not in"),
+        (
+            "order: {name: bounded, head_start_s: {vip: 5}}",
+            4,
+            "order.head_start_s names 'vip', which is not in",
+        ),
         ("order: {name: bounded, cap_s: 0}", 4, "0"),
         ("order: shortest", 4, "the order 'shortest' is not known"),
         ("admission: sometimes", 4, "'sometimes' is not known. Known: always, random, threshold, value"),
