@@ -24,7 +24,7 @@ import numpy as np
 from pointsman.assign.contrasts import Contrasts
 from pointsman.assign.explanation import quantity
 from pointsman.assign.stream_terms import ConstrainedTerms, StreamRows
-from pointsman.assign.streaming import Duals
+from pointsman.assign.streaming import Duals, least
 from pointsman.assign.waits import Waits
 from pointsman.types import (
     SKIPPED,
@@ -119,9 +119,10 @@ class ConstrainedAssign:
             per_s = duals.cost_range / self._terms.patience_s + self._terms.per_s
             wait_cost = per_s * np.where(np.isfinite(wait_s), wait_s, 0.0)
             row = self._rows.row(duals, request, table, index, allowed)
-            column = duals.choose(row, self._rows.with_skip(wait_cost, 0.0))
+            cost = duals.reduced(row) + self._rows.with_skip(wait_cost, 0.0)
+            column = least(cost)
             rates = self._rows.rates_of(duals, request, row, wait_cost)
-            score = duals.reduced(row)[: len(self._endpoints)] + rates.rates[0] + wait_cost
+            score = cost[: len(self._endpoints)] + rates.rates[0]
             chosen.append(_Chosen(column, score, rates))
             if len(requests) > 1:
                 duals.spend(row, column)
@@ -190,7 +191,7 @@ class ConstrainedAssign:
 
     def limits(self) -> Sequence[LimitState]:
         """See `Adaptive`."""
-        return self._rows.states(self._duals)
+        return self._rows.snapshot(self._duals).states()
 
     def _withdraw(self, request_id: str) -> None:
         """It does not run where it was placed: what was expected of it is owed no more."""

@@ -35,6 +35,7 @@ from pointsman.types import (
     Decision,
     Estimate,
     Floats,
+    LimitState,
     Valuation,
     ValueTerms,
     Weights,
@@ -99,7 +100,7 @@ def explain(
         flips=flips,
         bypassed=table.bypassed,
         weighed=_weighed(decision.valuation, table.endpoints),
-        limits=() if decision.rates is None else decision.rates.limits,
+        limits=_limits(decision),
     )
 
 
@@ -116,6 +117,11 @@ def _linear(decision: Decision, table: CostTable, value: ValueTerms | None) -> L
     totals, score = made.totals(), decision.score
     known = np.isfinite(totals) & np.isfinite(score)
     return made if np.allclose(totals[known], score[known], rtol=1e-9, atol=1e-12) else None
+
+
+def _limits(decision: Decision) -> tuple[LimitState, ...]:
+    taken = None if decision.rates is None else decision.rates.limits
+    return () if taken is None else taken.states()
 
 
 def _weighed(valuation: Valuation | None, names: Sequence[str]) -> Weighed | None:

@@ -16,7 +16,7 @@ import numpy as np
 from pointsman.assign.contrasts import Contrasts
 from pointsman.assign.prices import Block
 from pointsman.assign.streaming import Duals, StreamLimits
-from pointsman.types import OBJECTIVES, Bools, CostTable, Floats, LimitState, Rates, Request
+from pointsman.types import FLOOR, OBJECTIVES, Bools, CostTable, Floats, LimitSnapshot, Rates, Request
 
 _ACCURACY, _ENERGY, _TIME, _PRICE = map(OBJECTIVES.index, ("accuracy", "energy", "time", "price"))
 _BUDGETED: Final = {"price_usd": _PRICE, "energy_j": _ENERGY}
@@ -132,21 +132,11 @@ class StreamRows:
         for name, price in zip(self.budgets, prices[layout.budgets].tolist(), strict=True):
             rates[_BUDGETED[name]] += price
         share = prices[layout.loads[0]][: self._endpoints] if layout.loads else np.zeros(self._endpoints)
-        return Rates(rates, share, wait_cost, row.quality[0, : self._endpoints], self.states(duals))
+        return Rates(rates, share, wait_cost, row.quality[0, : self._endpoints], self.snapshot(duals))
 
-    def states(self, duals: Duals) -> tuple[LimitState, ...]:
-        """Where the limits that there are stand now."""
-        layout = self._layout
-        made = []
-        each = zip(
-            self.names, layout.bound.tolist(), duals.means().tolist(), duals.prices.tolist(), strict=True
-        )
-        for k, (name, bound, mean, price) in enumerate(each):
-            if any(own.start <= k < own.stop for own in layout.floors):
-                made.append(LimitState(name, -bound, mean, mean + bound, price))
-            elif bound < math.inf:
-                made.append(LimitState(name, bound, mean, bound - mean, price))
-        return tuple(made)
+    def snapshot(self, duals: Duals) -> LimitSnapshot:
+        """Where the limits stand now."""
+        return LimitSnapshot(self.names, self._layout.bound, duals.means(), duals.prices)
 
     def _spent(self, predicted: CostTable, name: str, index: int) -> Floats:
         """What it would use of a budget; 0 where that is not predicted."""
@@ -187,4 +177,4 @@ def _numbered(minimum: Mapping[str, float]) -> dict[str, int]:
 
 def floor_name(kind: str, group: str) -> str:
     """What metrics and words call the floor of a group: `all`, a tenant's, a class's."""
-    return "quality floor all" if kind == "all" else f"quality floor {kind}:{group}"
+    return f"{FLOOR} all" if kind == "all" else f"{FLOOR} {kind}:{group}"

@@ -11,7 +11,7 @@ A price rises where more is used than each request's part, and falls where less 
 how much predictions of a group are too high or too low, for the unlabelled too. Where capacity changes
 steps are long again. What runs is not planned anew.
 
-How many run at once is kept by the queues, not priced here; `choose` takes what waiting costs from its caller.
+How many run at once is kept by the queues, not priced here; who prices waits adds them to `reduced` and takes the `least`.
 Source: OmniRouter, streaming. Differs in: step sizes in the units of each limit, debt, labels that lack.
 """
 
@@ -106,7 +106,10 @@ class Duals:
         self._bias = [_Bias(len(minimum)) for minimum in limits.minimum]
         self._prices = np.zeros(count) if prices is None else prices.astype(float)
         self._debt, self._unit, self._mean = np.zeros(count), np.ones(count), np.zeros(count)
-        self._counts = np.zeros(count)
+        self._counts, self._sign = np.zeros(count), np.ones(count)
+        for own in self._layout.floors:
+            self._sign[own] = -1.0
+        self._now: Floats | None = None
         self._cost, self._seen, self._since = 0.0, 0, 0
         self.change(limits)
 
@@ -120,14 +123,18 @@ class Duals:
         free = self._layout.free
         self._bound = np.where(free, self._layout.bound, np.inf)
         self._debt[~free] = self._prices[~free] = 0.0
-        self._since = 0
+        self._limited = free.astype(float)
+        for own in self._layout.floors:
+            self._limited[own] = 0.0
+        self._since, self._now = 0, None
 
     @property
     def prices(self) -> Floats:
-        """What counts now: the prices, and what a debt adds, shape (M,)."""
-        owed = np.maximum(self._debt / (_DEBT_REQUESTS * self._unit), 0.0)
-        prices: Floats = self._prices + owed * self._cost / self._unit
-        return prices
+        """What counts now: the prices, and what a debt adds, shape (M,); not to be written to."""
+        if self._now is None:
+            owed = np.maximum(self._debt / (_DEBT_REQUESTS * self._unit), 0.0)
+            self._now = self._prices + owed * self._cost / self._unit
+        return self._now
 
     def arrival(
         self,
@@ -147,7 +154,7 @@ class Duals:
             allowed: shape (E,): hard limits, and free slots; all if None.
         """
         each = list(zip(groups, self._bias, strict=True))
-        worth = np.clip(quality + self.shift(groups), 0.0, 1.0)[np.newaxis]
+        worth = np.minimum(np.maximum(quality + self.shift(groups), 0.0), 1.0)[np.newaxis]
         return Block(
             layout=self._layout,
             cost=(cost if allowed is None else np.where(allowed, cost, np.inf))[np.newaxis],
@@ -166,10 +173,7 @@ class Duals:
 
     def means(self) -> Floats:
         """What a request used of each limit, on the running mean, shape (M,); floors as quality, NaN before any."""
-        sign = np.ones(len(self._mean))
-        for own in self._layout.floors:
-            sign[own] = -1.0
-        means: Floats = np.where(self._counts > 0, sign * self._mean, np.nan)
+        means: Floats = np.where(self._counts > 0, self._sign * self._mean, np.nan)
         return means
 
     def shift(self, groups: tuple[int, ...]) -> float:
@@ -182,60 +186,49 @@ class Duals:
         reduced: Floats = row.reduced(self.prices)[0]
         return reduced
 
-    def choose(self, row: Block, also: Floats | None = None) -> int:
-        """The column of least reduced cost; of equals the first.
-
-        `also` is what each column costs beside, shape (E,), such as a wait; nothing if None.
-
-        Raises: BadRequest where none is allowed, or a prediction is not a number.
-        """
-        reduced = self.reduced(row) if also is None else self.reduced(row) + also
-        column = int(reduced.argmin())
-        if not reduced[column] < math.inf:
-            raise BadRequest(
-                "no endpoint with a finite prediction is allowed for the request",
-                remedy="Let it wait, or add a choice that is always allowed, such as to skip",
-            )
-        return column
+    def choose(self, row: Block) -> int:
+        """The column of least reduced cost; see `least`."""
+        return least(self.reduced(row))
 
     def spend(self, row: Block, column: int) -> Floats:
         """Move the prices by what the request is expected to use of each limit, against its part.
 
         Returns: what it uses above its part, shape (M,), for `owe` if that turns out otherwise.
         """
-        used, bound = row.used(np.array([column])), self._bound.copy()
-        counts = np.isfinite(bound)
+        used, mine = row.used(np.array([column])), self._limited.copy()
         for own, group in zip(self._layout.floors, row.group, strict=True):
-            mine = np.arange(own.stop - own.start) == group[0]
-            bound[own], counts[own] = np.where(mine, bound[own], 0.0), counts[own] & mine
-        over: Floats = np.where(np.isfinite(bound), used - bound, 0.0)
+            if group[0] < own.stop - own.start:
+                mine[own.start + group[0]] = 1.0
+        over: Floats = (used - np.where(mine > 0, self._bound, 0.0)) * mine
         self._size(row)
-        self._counts += counts
-        weight = np.where(counts, np.maximum(_MEMORY, 1.0 / np.maximum(self._counts, 1.0)), 0.0)
+        self._counts += mine
+        weight = mine * np.maximum(_MEMORY, 1.0 / np.maximum(self._counts, 1.0))
         self._mean += weight * (used - self._mean)
         step = max(_LAST_STEP, _FIRST_STEP / math.sqrt(1.0 + self._since))
-        self._prices = np.maximum(self._prices + step * self._cost / self._unit * (over / self._unit), 0.0)
+        self._prices = np.maximum(self._prices + (step * self._cost) * over / (self._unit * self._unit), 0.0)
         self.owe(over)
         self._since += 1
         return over
 
     def owe(self, over: Floats) -> None:
         """So much more than its part was used of each limit, shape (M,); less where it is below 0."""
-        owed = np.clip((self._debt + over) / self._unit / _DEBT_REQUESTS, -1.0, _MOST_DEBT)
-        self._debt = owed * _DEBT_REQUESTS * self._unit
+        natural = _DEBT_REQUESTS * self._unit
+        self._debt = np.minimum(np.maximum(self._debt + over, -natural), _MOST_DEBT * natural)
+        self._now = None
 
     def _size(self, row: Block) -> None:
         """Keep the mean range, over a row's columns, of cost and of what each limit bounds."""
         weight = max(_MEMORY, 1.0 / (self._seen + 1))
         finite = np.isfinite(row.cost[0])
-        self._cost += weight * (float(np.ptp(row.cost[0][finite])) - self._cost)
+        self._cost += weight * (_range(row.cost[0], finite) - self._cost)
+        quality = _range(row.quality[0], finite)
         for own, group, bias in zip(self._layout.floors, row.group, self._bias, strict=True):
             if group[0] < own.stop - own.start:
                 bias.requests[group[0]] += 1
                 k = own.start + group[0]
-                self._unit[k] += weight * (float(np.ptp(row.quality[0][finite])) - self._unit[k])
+                self._unit[k] += weight * (quality - self._unit[k])
         for k, spent in enumerate(row.spent, start=self._layout.budgets.start):
-            self._unit[k] += weight * (float(np.ptp(spent[0][finite])) - self._unit[k])
+            self._unit[k] += weight * (_range(spent[0], finite) - self._unit[k])
         np.maximum(self._unit, _TINY, out=self._unit)
         self._seen += 1
 
@@ -255,6 +248,7 @@ class Duals:
         for own, group, bias in zip(self._layout.floors, groups, self._bias, strict=True):
             if group >= 0:
                 self._debt[own.start + group] -= error * bias.add(group, error)
+        self._now = None
 
     def relabel(self, groups: tuple[int, ...], before: float, realised: float) -> None:
         """A label that was taken in as `before` is another now. It teaches nothing new of the predictions."""
@@ -262,6 +256,26 @@ class Duals:
         for own, group, bias in zip(self._layout.floors, groups, self._bias, strict=True):
             if group >= 0:
                 self._debt[own.start + group] -= (realised - before) * bias.stands_for(group)
+        self._now = None
+
+
+def least(reduced: Floats) -> int:
+    """The column of least reduced cost; of equals the first.
+
+    Raises: BadRequest where none is allowed, or a prediction is not a number.
+    """
+    column = int(reduced.argmin())
+    if not reduced[column] < math.inf:
+        raise BadRequest(
+            "no endpoint with a finite prediction is allowed for the request",
+            remedy="Let it wait, or add a choice that is always allowed, such as to skip",
+        )
+    return column
+
+
+def _range(values: Floats, where: Bools) -> float:
+    kept = values[where]
+    return float(kept.max() - kept.min())
 
 
 class _Bias:

@@ -9,6 +9,7 @@ built from it only when asked (`assign/explain.py`).
 from pointsman.types.answer import AnswerSignals
 from pointsman.types.decision import (
     EMPTY,
+    FLOOR,
     SKIPPED,
     UNASSIGNED,
     Admission,
@@ -16,6 +17,7 @@ from pointsman.types.decision import (
     Assignment,
     Decision,
     Disposition,
+    LimitSnapshot,
     LimitState,
     Outcome,
     Rates,
@@ -46,6 +48,7 @@ __all__ = [
     "AUTO",
     "BATCH",
     "EMPTY",
+    "FLOOR",
     "MAX_WEIGHT",
     "OBJECTIVES",
     "SKIPPED",
@@ -67,6 +70,7 @@ __all__ = [
     "Floats",
     "Kept",
     "Label",
+    "LimitSnapshot",
     "LimitState",
     "Limits",
     "Modality",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -20,6 +21,9 @@ UNASSIGNED: Final = -1
 
 SKIPPED: Final = -2
 """Endpoint index of a request that an assign policy skips, where skipping is a choice like the others."""
+
+FLOOR: Final = "quality floor"
+"""How the names of limits on quality begin."""
 
 EMPTY: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -70,7 +74,34 @@ class LimitState:
     price: float
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
+class LimitSnapshot:
+    """Where M limits of a stream stood; as arrays, since it is taken at every decision and seldom read.
+
+    Attributes:
+        names: M of them.
+        bound: shape (M,), floors negative, inf where there is no limit.
+        mean, price: as of `LimitState`, shape (M,).
+    """
+
+    names: tuple[str, ...]
+    bound: Floats
+    mean: Floats
+    price: Floats
+
+    def states(self) -> tuple[LimitState, ...]:
+        """Those that are limits."""
+        each = zip(self.names, self.bound.tolist(), self.mean.tolist(), self.price.tolist(), strict=True)
+        return tuple(
+            LimitState(
+                name, abs(bound), mean, mean + bound if name.startswith(FLOOR) else bound - mean, price
+            )
+            for name, bound, mean, price in each
+            if bound < math.inf
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Rates:
     """What a policy let the predictions of one request cost: score = rates . amounts + share + wait.
 
@@ -79,14 +110,14 @@ class Rates:
         share: the price of one more request on each endpoint, shape (E,).
         wait: what the wait for each costs, shape (E,).
         quality: as the policy saw it, corrected, shape (E,).
-        limits: where those that have a price stood.
+        limits: where they stood; None where the policy has none.
     """
 
     rates: Floats
     share: Floats
     wait: Floats
     quality: Floats
-    limits: tuple[LimitState, ...] = ()
+    limits: LimitSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)
