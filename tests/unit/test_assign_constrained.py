@@ -27,10 +27,12 @@ from pointsman.types import (
     UNASSIGNED,
     Admission,
     CostTable,
+    Disposition,
     EndpointLoad,
     EndpointView,
     Estimate,
     Label,
+    Outcome,
     Slo,
 )
 
@@ -304,3 +306,18 @@ def test_old_requests_are_forgotten(monkeypatch):
     made, numbers = policy(min_quality=0.6), count()
     stream(made, Real(labelled=0.0), n=10, request=lambda name: make_request(f"{name}-{next(numbers)}"))
     assert len(made._placed) == 3
+
+
+def test_an_id_that_comes_again_leaves_what_the_answered_request_used():
+    def used(ids) -> list[int]:
+        made, columns = policy(min_quality=0.75), []
+        decider = Decider(ENDPOINTS, AlwaysAdmit(), made, max_queued=1_000)
+        for k in range(300):
+            request = make_request(ids(k))
+            column, decision = decider.decide([request], table(), view(), 0.0)[0][1:]
+            made.settled(request, decision)
+            made.ended(Outcome(request.id, NAMES[column], Disposition.ANSWERED))
+            columns.append(column)
+        return columns
+
+    assert used(lambda _: "same") == used(lambda k: f"r{k}")

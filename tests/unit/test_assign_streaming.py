@@ -155,3 +155,43 @@ def test_limits_that_cannot_be_used_are_refused(limits: dict, said: str) -> None
 def test_a_label_outside_its_range_is_refused() -> None:
     with pytest.raises(BadRequest, match="quality that came back is 3"):
         Duals(StreamLimits(2, (np.array([0.5]),))).label((0,), 0.5, 3.0)
+
+
+def quality_after(first: tuple[float, float], rows: int = 4_000) -> float:
+    """Mean quality of a stream under a floor of .7 after five rows with other predictions."""
+    duals, rng = Duals(StreamLimits(2, (np.array([0.7]),))), np.random.default_rng(0)
+    cost, reached = np.array([2.0, 1.0]), []
+    for i in range(rows):
+        quality = np.array(first) if i < 5 else np.array([0.9, 0.6]) + rng.normal(0, 0.05, 2)
+        row = duals.arrival(cost, quality, (0,))
+        column = duals.choose(row)
+        duals.spend(row, column)
+        reached.append(row.quality[0, column])
+    return float(np.mean(reached))
+
+
+@pytest.mark.parametrize("first", [(0.5, 0.5), (0.5, 0.5 + 1e-9), (0.0, 0.0)])
+def test_rows_whose_columns_are_alike_do_not_make_a_price_without_bound(first: tuple[float, float]) -> None:
+    """Such are priors, when a predictor was late: the floor must not cost more than it has to ever after."""
+    assert quality_after(first) == pytest.approx(0.7, abs=0.01)
+
+
+def test_where_a_floor_is_out_of_reach_and_all_are_alike_the_cheapest_is_chosen() -> None:
+    duals = Duals(StreamLimits(2, (np.array([0.7]),)))
+    for _ in range(500):
+        row = duals.arrival(np.array([2.0, 1.0]), np.array([0.5, 0.5]), (0,))
+        column = duals.choose(row)
+        duals.spend(row, column)
+        assert column == 1
+
+
+def test_a_budget_that_all_columns_use_alike_at_first_has_no_price_that_lasts() -> None:
+    duals, rng = Duals(StreamLimits(2, budget=np.array([100.0]))), np.random.default_rng(0)
+    used = []
+    for i in range(4_000):
+        energy = np.array([500.0, 500.0]) if i < 5 else np.array([50.0, 150.0]) * rng.lognormal(0, 0.1, 2)
+        row = duals.arrival(np.array([2.0, 1.0]), np.zeros(2), (), (energy,))
+        column = duals.choose(row)
+        duals.spend(row, column)
+        used.append(energy[column])
+    assert np.mean(used) == pytest.approx(100.0, rel=0.02)

@@ -67,6 +67,7 @@ class _Placed:
         quality: as predicted, corrected by labels.
         spent: of each budget.
         labels: by source.
+        answered: what it used stays owed, also when another request comes by the same id.
     """
 
     endpoint: str
@@ -75,6 +76,7 @@ class _Placed:
     quality: float
     spent: list[float]
     labels: dict[str, float]
+    answered: bool = False
 
 
 class ConstrainedAssign:
@@ -162,6 +164,7 @@ class ConstrainedAssign:
         if outcome.disposition is not Disposition.ANSWERED or outcome.endpoint != placed.endpoint:
             self._withdraw(outcome.request_id)
             return
+        placed.answered = True
         correction = np.zeros(len(placed.over))
         first = len(correction) - len(placed.spent)
         for k, (name, expected) in enumerate(zip(self._rows.budgets, placed.spent, strict=True), first):
@@ -196,7 +199,7 @@ class ConstrainedAssign:
     def _withdraw(self, request_id: str) -> None:
         """It does not run where it was placed: what was expected of it is owed no more."""
         placed = self._placed.pop(request_id, None)
-        if placed is not None:
+        if placed is not None and not placed.answered:
             self._duals.owe(-placed.over)
 
     def _learn_time(self, column: int, time_s: float) -> None:

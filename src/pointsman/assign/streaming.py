@@ -43,7 +43,8 @@ _MOST_DEBT: Final = 20.0
 
 _LABEL_MEMORY: Final = 0.003
 _LABELS_BEFORE: Final = 20
-_TINY: Final = 1e-12
+_ALIKE: Final = 1e-3
+"""Values that differ by less, relative to the largest, tell no scale: one near 0 would let prices run away."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,10 +108,11 @@ class Duals:
         self._prices = np.zeros(count) if prices is None else prices.astype(float)
         self._debt, self._unit, self._mean = np.zeros(count), np.ones(count), np.zeros(count)
         self._counts, self._sign = np.zeros(count), np.ones(count)
+        self._unit[self._layout.budgets] = np.inf  # no price until a row tells the scale
         for own in self._layout.floors:
-            self._sign[own] = -1.0
+            self._unit[own], self._sign[own] = np.inf, -1.0
         self._now: Floats | None = None
-        self._cost, self._seen, self._since = 0.0, 0, 0
+        self._cost, self._costs, self._sized, self._since = 0.0, 0, np.zeros(count), 0
         self.change(limits)
 
     def copy(self) -> Self:
@@ -217,20 +219,22 @@ class Duals:
         self._now = None
 
     def _size(self, row: Block) -> None:
-        """Keep the mean range, over a row's columns, of cost and of what each limit bounds."""
-        weight = max(_MEMORY, 1.0 / (self._seen + 1))
+        """Keep the mean range of cost and of what each limit bounds, over the rows whose columns differ."""
         finite = np.isfinite(row.cost[0])
-        self._cost += weight * (_range(row.cost[0], finite) - self._cost)
-        quality = _range(row.quality[0], finite)
+        cost, quality = _range(row.cost[0], finite), _range(row.quality[0], finite)
+        ranges = [(k, _range(own[0], finite)) for k, own in enumerate(row.spent, self._layout.budgets.start)]
         for own, group, bias in zip(self._layout.floors, row.group, self._bias, strict=True):
             if group[0] < own.stop - own.start:
                 bias.requests[group[0]] += 1
-                k = own.start + group[0]
-                self._unit[k] += weight * (quality - self._unit[k])
-        for k, spent in enumerate(row.spent, start=self._layout.budgets.start):
-            self._unit[k] += weight * (_range(spent[0], finite) - self._unit[k])
-        np.maximum(self._unit, _TINY, out=self._unit)
-        self._seen += 1
+                ranges.append((own.start + int(group[0]), quality))
+        if cost:
+            self._costs += 1
+            self._cost += max(_MEMORY, 1.0 / self._costs) * (cost - self._cost)
+        for k, each in ranges:
+            if each:
+                self._sized[k] += 1
+                before = self._unit[k] if self._sized[k] > 1 else each
+                self._unit[k] = before + max(_MEMORY, 1.0 / self._sized[k]) * (each - before)
 
     def label(self, groups: tuple[int, ...], predicted: float, realised: float) -> None:
         """Learn how far predictions of a group are off, and owe what the unlabelled will have lacked as well.
@@ -274,8 +278,9 @@ def least(reduced: Floats) -> int:
 
 
 def _range(values: Floats, where: Bools) -> float:
-    kept = values[where]
-    return float(kept.max() - kept.min())
+    """By how much they differ; 0 where they are alike."""
+    low, high = float(values[where].min()), float(values[where].max())
+    return high - low if high - low > _ALIKE * max(abs(low), abs(high)) else 0.0
 
 
 class _Bias:
