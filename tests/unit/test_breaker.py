@@ -46,10 +46,13 @@ class Watched:
             ENDPOINTS, BreakerOptions(**options), self.events.append, self.timers.call_later
         )
 
-    def fail(self, error: Exception | None = REFUSED, name: str = "e0") -> None:
+    def fail(self, error: Exception | None = REFUSED, name: str = "e0", *, begun: bool = False) -> None:
+        if not begun:
+            self.breaker.started(name)
         self.breaker.ended(name, Failed("r", Outcome("r", name, Disposition.FAILED)), error)
 
     def answer(self, name: str = "e0") -> None:
+        self.breaker.started(name)
         self.breaker.ended(name, Completed("r", Outcome("r", name, Disposition.ANSWERED)), None)
 
 
@@ -87,6 +90,19 @@ def test_trials_that_fail_come_ever_later_up_to_a_limit():
         seen.fail()
     assert [delay_s for delay_s, _ in seen.timers.set] == [2.0, 4.0, 7.0, 7.0]
     assert seen.events == [DOWN, TRIAL, DOWN, TRIAL, DOWN, TRIAL, DOWN]
+
+
+def test_what_began_before_a_trial_does_not_fail_it():
+    seen = Watched(failures=2)
+    seen.breaker.started("e0")
+    seen.fail()
+    seen.fail()
+    seen.timers.set[0][1]()
+    seen.fail(begun=True)  # a time-out, from before it opened
+    assert seen.events == [DOWN, TRIAL]
+    seen.fail()
+    assert seen.events == [DOWN, TRIAL, DOWN]
+    assert [delay_s for delay_s, _ in seen.timers.set] == [5.0, 10.0]
 
 
 def test_what_was_stopped_says_nothing_and_closing_stops_the_timers():

@@ -9,7 +9,7 @@
       -> closed  at the first answer
       -> open    at the first failure, for twice as long as before, at most `most_rest_s`
 
-What was out when it opened ends as it does; its failures count no further.
+What was out when it opened ends as it does; its failures count no further, also not during a trial.
 """
 
 from __future__ import annotations
@@ -65,10 +65,14 @@ class _State(Enum):
 
 @dataclass(slots=True)
 class _Circuit:
+    """`out` are its runs, `older` those of them that began before the trial; the trial's own begins after them."""
+
     endpoint: Endpoint
     rest_s: float
     state: _State = _State.CLOSED
     failures: int = 0
+    out: int = 0
+    older: int = 0
     timer: Timer | None = None
 
 
@@ -92,12 +96,18 @@ class Breaker:
         self._options, self._post, self._call_later = options, post, call_later or _by_the_loop
         self._circuits = {endpoint.name: _Circuit(endpoint, options.rest_s) for endpoint in endpoints}
 
+    def started(self, endpoint: str) -> None:
+        """A run begins."""
+        self._circuits[endpoint].out += 1
+
     def ended(self, endpoint: str, event: Completed | Failed, error: Exception | None) -> None:
         """A run ended; without an error a failed one was stopped, which says nothing of its endpoint."""
         circuit = self._circuits[endpoint]
+        older = circuit.older > 0
+        circuit.out, circuit.older = circuit.out - 1, max(0, circuit.older - 1)
         if isinstance(event, Completed):
             self._answered(circuit)
-        elif circuit.state is not _State.OPEN and at_fault(error):
+        elif circuit.state is not _State.OPEN and not older and at_fault(error):
             self._failed(circuit)
 
     def close(self) -> None:
@@ -109,7 +119,7 @@ class Breaker:
     def _answered(self, circuit: _Circuit) -> None:
         circuit.failures = 0
         if circuit.state is _State.TRIAL:
-            circuit.state, circuit.rest_s = _State.CLOSED, self._options.rest_s
+            circuit.state, circuit.rest_s, circuit.older = _State.CLOSED, self._options.rest_s, 0
             self._post(CapacityChanged(circuit.endpoint.name, circuit.endpoint.max_concurrent))
 
     def _failed(self, circuit: _Circuit) -> None:
@@ -123,7 +133,7 @@ class Breaker:
         self._post(CapacityChanged(circuit.endpoint.name, circuit.endpoint.max_concurrent, healthy=False))
 
     def _try(self, circuit: _Circuit) -> None:
-        circuit.state = _State.TRIAL
+        circuit.state, circuit.older = _State.TRIAL, circuit.out
         self._post(CapacityChanged(circuit.endpoint.name, 1))
 
 

@@ -276,6 +276,8 @@ class LiveDriver:
     def _dispatch(self, command: Dispatch) -> None:
         handle = self._handles[command.request_id]
         handle.dispatched_s = self._clock.now()
+        if self._breaker is not None:
+            self._breaker.started(command.endpoint)
         self._ask(Run(handle, self._endpoints[command.endpoint], command.held, command.turn))
 
     def _ask(self, run: Run) -> None:
