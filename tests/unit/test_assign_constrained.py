@@ -301,6 +301,24 @@ def test_the_explanation_adds_up_and_says_what_would_change_it():
     assert "limit quality floor all: nothing yet of 0.75" in first.to_text()
 
 
+@pytest.mark.parametrize(
+    ("terms", "predicted"),
+    [
+        ({"min_quality": 0.75}, {"quality": (np.nan, 0.7, 0.9)}),
+        ({"per_usd": 0.0, "per_j": 1.0, "usd_per_request": 5e-5}, {"price_usd": (np.nan, 3e-4, 1e-3)}),
+        ({"min_quality": 0.75}, {"time_s": (np.inf, 2.0, 4.0)}),
+    ],
+)
+def test_it_adds_up_where_predictions_are_missing(terms, predicted):
+    made = policy(**terms)
+    stream(made, Real(), n=100)
+    decider = Decider(ENDPOINTS, AlwaysAdmit(), made, max_queued=100)
+    decision = decider.decide([make_request()], table(**predicted), view(), 0.0)[0].decision
+    assert decision.rates.limits.price[0] > 0
+    for candidate in explain(decision).candidates:
+        assert sum(term.product for term in candidate.terms) == pytest.approx(candidate.score)
+
+
 def test_old_requests_are_forgotten(monkeypatch):
     monkeypatch.setattr("pointsman.assign.constrained.REMEMBERED", 3)
     made, numbers = policy(min_quality=0.6), count()

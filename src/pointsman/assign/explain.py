@@ -109,7 +109,7 @@ def _linear(decision: Decision, table: CostTable, value: ValueTerms | None) -> L
     if decision.score is None:
         return None
     if decision.rates is not None:
-        made = LinearScore.of_rates(decision.rates, table)
+        made = LinearScore.of_rates(decision.rates, decision.score, table)
     elif value is not None and decision.policy == ValueAssign.name:
         made = LinearScore.of_value(decision, table, value)
     else:

@@ -45,16 +45,21 @@ class LinearScore(NamedTuple):
         return cls(rates, _amounts(table), {"constant": constant} if run.constant else {})
 
     @classmethod
-    def of_rates(cls, rates: Rates, table: CostTable) -> LinearScore:
-        """The terms as a policy that records them weighed them for a decision with R = 1."""
+    def of_rates(cls, rates: Rates, score: Floats, table: CostTable) -> LinearScore:
+        """The terms as a policy that records them weighed them for a decision with R = 1.
+
+        In a score that is a finite number, what is not predicted counted 0.
+        """
         amounts = _amounts(table)
         amounts[0] = 1.0 - rates.quality
+        amounts = np.where(np.isfinite(amounts) | ~np.isfinite(score), amounts, 0.0)
         beside = {"share": rates.share, "wait": rates.wait}
         return cls(rates.rates, amounts, {name: cost for name, cost in beside.items() if cost.any()})
 
     def products(self) -> Floats:
         """Shape (5, E); what has no rate costs nothing, known or not."""
-        return np.where(self.rates[:, None] > 0, self.rates[:, None] * self.amounts, 0.0)
+        rates = np.broadcast_to(self.rates[:, None], self.amounts.shape)
+        return np.multiply(rates, self.amounts, out=np.zeros_like(self.amounts), where=rates > 0)
 
     def totals(self) -> Floats:
         """The scores, shape (E,)."""
@@ -69,11 +74,11 @@ def linear_terms(score: LinearScore, table: CostTable, e: int) -> tuple[Term, ..
     for k, objective in enumerate(OBJECTIVES):
         estimate = _estimate(table, k)
         value, low, high = (float(part[0, e]) for part in (estimate.value, estimate.low, estimate.high))
-        known = np.isfinite(value)
+        known, counted = np.isfinite(value), np.isfinite(products[k, e])
         made.append(
             Term(
                 objective, float(score.rates[k]), value if known else None, _finite(low), _finite(high), UNITS[k],
-                float(score.amounts[k, e]) if known else None, float(products[k, e]) if known else None, raw=True,
+                _finite(float(score.amounts[k, e])), float(products[k, e]) if counted else None, raw=True,
             )
         )  # fmt: skip
     for name, costs in score.beside.items():
