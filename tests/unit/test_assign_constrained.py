@@ -319,6 +319,24 @@ def test_it_adds_up_where_predictions_are_missing(terms, predicted):
         assert sum(term.product for term in candidate.terms) == pytest.approx(candidate.score)
 
 
+@pytest.mark.parametrize("price_usd", [(1e-4, 1e-4, 1e-4), (0.0, 0.0, 0.0)])
+def test_where_all_cost_the_same_limits_and_waits_still_count(price_usd):
+    def settle(made, seen) -> list[int]:
+        decider, columns = Decider(ENDPOINTS, AlwaysAdmit(), made, max_queued=1_000), []
+        for k in range(1_000):
+            request = make_request(f"r{k}")
+            column, decision = decider.decide([request], table(price_usd=price_usd), seen, 0.0)[0][1:]
+            made.settled(request, decision)
+            columns.append(column)
+        return columns
+
+    assert np.mean([QUALITY[e] for e in settle(policy(min_quality=0.8), view())]) == pytest.approx(
+        0.8, abs=0.01
+    )
+    assert settle(policy(max_share={"e0": 0.3}), view()).count(0) == pytest.approx(300, abs=20)
+    assert set(settle(policy(), view(running=(2, 0, 2)))[1:]) == {1}, "it has free slots"
+
+
 def test_old_requests_are_forgotten(monkeypatch):
     monkeypatch.setattr("pointsman.assign.constrained.REMEMBERED", 3)
     made, numbers = policy(min_quality=0.6), count()

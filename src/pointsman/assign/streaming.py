@@ -112,7 +112,7 @@ class Duals:
         for own in self._layout.floors:
             self._unit[own], self._sign[own] = np.inf, -1.0
         self._now: Floats | None = None
-        self._cost, self._costs, self._sized, self._since = 0.0, 0, np.zeros(count), 0
+        self._cost, self._level, self._costs, self._sized, self._since = 0.0, 0.0, 0, np.zeros(count), 0
         self.change(limits)
 
     def copy(self) -> Self:
@@ -135,7 +135,7 @@ class Duals:
         """What counts now: the prices, and what a debt adds, shape (M,); not to be written to."""
         if self._now is None:
             owed = np.maximum(self._debt / (_DEBT_REQUESTS * self._unit), 0.0)
-            self._now = self._prices + owed * self._cost / self._unit
+            self._now = self._prices + owed * self.cost_range / self._unit
         return self._now
 
     def arrival(
@@ -170,8 +170,8 @@ class Duals:
 
     @property
     def cost_range(self) -> float:
-        """By how much the dearest allowed column exceeds the cheapest, on the running mean of the rows so far."""
-        return self._cost
+        """By how much the dearest allowed column exceeds the cheapest, on the mean; if they never do, their cost or 1."""
+        return self._cost or self._level
 
     def means(self) -> Floats:
         """What a request used of each limit, on the running mean, shape (M,); floors as quality, NaN before any."""
@@ -230,6 +230,7 @@ class Duals:
         if cost:
             self._costs += 1
             self._cost += max(_MEMORY, 1.0 / self._costs) * (cost - self._cost)
+        self._level = float(row.cost[0][finite].max()) or 1.0
         for k, each in ranges:
             if each:
                 self._sized[k] += 1
