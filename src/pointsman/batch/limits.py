@@ -8,11 +8,12 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pointsman.assign.problem import Budget, Ints, LoadLimit, Problem, QualityFloor, weighted_cost
 from pointsman.batch.forecast import Forecast
 from pointsman.errors import BadRequest
-from pointsman.types import Endpoint
+from pointsman.types import Endpoint, Floats
 
 OBJECTIVES: Final = {"cost": ("price_usd", "$"), "energy": ("energy_j", "J"), "time": ("time_s", "s")}
 """Words of the command line: the column that is summed, and its unit."""
@@ -120,8 +121,16 @@ def with_waiting(problem: Problem, limits: BatchLimits) -> Problem:
         own = np.zeros(rows, dtype=np.int64) if floor.group is None else floor.group
         neutral = np.minimum(neutral, np.where(own < 0, np.inf, floor.minimum[own]))
     return problem.with_choice(
-        Action.WAIT, np.full(rows, limits.wait_cost), np.where(np.isfinite(neutral), neutral, 0.0)
+        Action.WAIT,
+        np.full(rows, limits.wait_cost),
+        _at_least(np.where(np.isfinite(neutral), neutral, 0.0), problem.quality.dtype),
     )
+
+
+def _at_least(values: Floats, dtype: np.dtype[np.floating]) -> NDArray[np.floating]:
+    """The values in another type, not rounded down: a floor that all wait by is kept."""
+    near = values.astype(dtype)
+    return np.where(near < values, np.nextafter(near, np.inf, dtype=dtype), near)
 
 
 def _shared(load: LoadLimit, made: Forecast) -> LoadLimit:

@@ -85,3 +85,12 @@ def test_what_does_not_fit_waits_and_has_no_part_in_the_floors() -> None:
     assert np.nanmean(answered[tenant == made.tenants.index("b")]) >= 0.8 - 1e-6
     assert {own.change: own.effect for own in plan.changes}["load limits +10%"].startswith("saves ")
     assert planned(made, wait_cost=0.0, min_quality=0.9).count(Action.WAIT) == 300
+
+
+@pytest.mark.parametrize("asked", [0.1, 0.333, 0.7, 0.9])
+def test_where_all_wait_a_floor_of_more_digits_than_a_float32_is_kept(asked: float) -> None:
+    made = drawn(50, 3)
+    poor = replace(made, quality=made.quality * np.float32(0.05))
+    plan = planned(poor, min_quality=asked, wait_cost=5.0, skip_cost=50.0)
+    assert plan.count(Action.WAIT) > 40
+    assert "no plan was found" not in [own.effect for own in plan.changes]
