@@ -15,13 +15,16 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from pointsman.engines.fleet import Fleet, pulled_model
 from pointsman.testing.counting_proxy import CountingProxy
+
+_WAITS_S: Final = 5.0
+"""For a request to be killed with; all may have ended."""
 
 _MODEL: Final = """  - model_name: {name}
     litellm_params: {{model: openai/{weights}, api_base: "{url}"}}
@@ -67,8 +70,10 @@ class CountedFleet:
         return max(self.proxies, key=lambda name: len(self.proxies[name].bodies))
 
     async def kill(self, name: str) -> None:
-        """End the server's process, with at least one request in it."""
-        await self.proxies[name].until(running=1)
+        """End the server's process, with at least one request in it if one comes within seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_WAITS_S):
+                await self.proxies[name].until(running=1)
         (pid,) = (record.pid for record in self.fleet.status() if record.name == name)
         os.kill(pid, signal.SIGKILL)
 
